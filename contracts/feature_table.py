@@ -1,0 +1,134 @@
+"""Doorway *feature table*: the matrix a model learns from, with the contract that both training and scoring keep.
+
+Comes in: a Parquet file and ``feature_table.json`` (names, order, kinds, categories, whose data, and a fingerprint).
+Goes out: a float32 matrix. Refused: a missing column, another type, another fingerprint. No address and no identifier
+but ``customer_key`` is ever a column.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.errors import ContractError
+
+PARQUET_NAME = "feature_table.parquet"
+JSON_NAME = "feature_table.json"
+KEY_COLUMNS = ("customer_key", "snapshot_date", "split")
+SPLITS = ("train", "validation", "test")
+LABEL_PREFIX = "label__"
+FINGERPRINT_KEY = b"pseg.fingerprint"
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One input column: ``kind`` is ``number`` or ``category``; ``party`` is ``brand`` or ``partner``."""
+
+    name: str
+    kind: str
+    party: str
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """The features in their order, and the sha256 of the SQL that defines them."""
+
+    features: tuple[Feature, ...]
+    definition_sha256: str
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the features, in matrix order."""
+        return [feature.name for feature in self.features]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what a model depends on: names, order, kinds and definition. Categories are learned, so not in it."""
+        parts = [[feature.name, feature.kind, feature.party] for feature in self.features]
+        text = json.dumps([self.definition_sha256, parts], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> bytes:
+        """Write the contract as JSON, with its fingerprint."""
+        document = {"schema": "pseg.feature_table/1", "fingerprint": self.fingerprint, **asdict(self)}
+        return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def read_feature_table(folder: Path) -> FeatureTable:
+    """Read the contract from a folder.
+
+    Raises
+    ------
+    ContractError
+        If the file is missing, is not of this form, or its fingerprint does not belong to its content.
+    """
+    path = folder / JSON_NAME
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+        features = tuple(
+            Feature(f["name"], f["kind"], f["party"], tuple(f["categories"])) for f in document["features"]
+        )
+        table = FeatureTable(features, document["definition_sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ContractError(
+            "the feature table's contract can't be read", where=str(path), why=str(error), fix="run BuildFeatures again"
+        ) from error
+    if table.fingerprint != document["fingerprint"]:
+        raise ContractError(
+            "the feature table's fingerprint does not belong to its columns",
+            where=str(path),
+            why="the file was changed after it was written",
+            fix="run BuildFeatures again",
+        )
+    return table
+
+
+def encode(rows: pa.Table, table: FeatureTable, where: str) -> npt.NDArray[np.float32]:
+    """Turn feature columns into the matrix that models read.
+
+    Parameters
+    ----------
+    rows : Table of shape (n_rows, any)
+        Holds at least the feature columns, of their kinds.
+    table : FeatureTable
+        The contract: order, kinds and categories.
+    where : str
+        What to name in an error.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_features), float32
+        Missing numbers and missing or unknown categories are NaN; a category is its position in ``categories``.
+
+    Raises
+    ------
+    ContractError
+        If a column is missing or has another kind.
+    """
+    matrix = np.empty((rows.num_rows, len(table.features)), dtype=np.float32)
+    for position, feature in enumerate(table.features):
+        if feature.name not in rows.schema.names:
+            raise ContractError(
+                f"feature {feature.name} is missing", where=f"{where}, {rows.num_rows:,} rows", fix="run BuildFeatures again"
+            )
+        values = rows.column(feature.name)
+        is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+        if is_text != (feature.kind == "category"):
+            raise ContractError(
+                f"feature {feature.name} must be a {feature.kind}, got {values.type}",
+                where=where,
+                fix="run BuildFeatures again, or train a new model",
+            )
+        if feature.kind == "category":
+            values = pc.index_in(values.cast(pa.string()), value_set=pa.array(feature.categories, pa.string()))
+        matrix[:, position] = values.cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+    return matrix

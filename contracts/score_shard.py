@@ -1,0 +1,93 @@
+"""Doorway *score shard*: features and Pinpoint endpoint columns of eligible customers, one Parquet file per request.
+
+A shard is at most 20 MB and 100,000 rows, so that batch transform can send it whole (its limit is 100 MB, ours leaves
+room) and one shard is one CSV. The shard carries the fingerprint of its features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from contracts.errors import ContractError
+from contracts.feature_table import FINGERPRINT_KEY, FeatureTable
+from contracts.segment_file import ENDPOINT_COLUMNS
+
+MAX_ROWS = 100_000
+MAX_BYTES = 20_000_000
+
+
+def write_shards(rows: pa.Table, table: FeatureTable, folder: Path) -> list[Path]:
+    """Write rows into shards ``shard-00000.parquet`` and on, in the order given.
+
+    Parameters
+    ----------
+    rows : Table of shape (n_rows, any)
+        The endpoint columns and every feature of ``table``.
+
+    Raises
+    ------
+    ContractError
+        If a column is missing, or there is nobody to score.
+    """
+    wanted = [*ENDPOINT_COLUMNS, *table.names]
+    missing = [name for name in wanted if name not in rows.schema.names]
+    if missing or not rows.num_rows:
+        raise ContractError(
+            f"columns are missing from the rows to score: {missing}" if missing else "there is nobody to score",
+            where=f"score shards, {rows.num_rows:,} rows",
+            why="" if missing else "no customer with events may be contacted on an address that we have",
+            fix="check may_contact and address in contacts",
+        )
+    rows = rows.select(wanted).replace_schema_metadata({FINGERPRINT_KEY: table.fingerprint.encode()})
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for part in slices(rows, MAX_ROWS):
+        written += write_within_limit(part, folder, len(written))
+    return written
+
+
+def write_within_limit(rows: pa.Table, folder: Path, number: int) -> list[Path]:
+    """Write one shard, halved until each file is within the limit."""
+    path = folder / f"shard-{number:05d}.parquet"
+    pq.write_table(rows, path, compression="snappy")
+    if path.stat().st_size <= MAX_BYTES or rows.num_rows == 1:
+        return [path]
+    half = (rows.num_rows + 1) // 2
+    first = write_within_limit(rows.slice(0, half), folder, number)
+    return first + write_within_limit(rows.slice(half), folder, number + len(first))
+
+
+def slices(rows: pa.Table, size: int) -> Iterator[pa.Table]:
+    """Cut a table into pieces of ``size`` rows."""
+    for start in range(0, rows.num_rows, size):
+        yield rows.slice(start, size)
+
+
+def read_shard(source: pa.BufferReader | Path, table: FeatureTable) -> pa.Table:
+    """Read one shard and refuse it if its features are not the model's.
+
+    Raises
+    ------
+    ContractError
+        If it is not Parquet, lacks an endpoint column, or carries another fingerprint.
+    """
+    try:
+        rows = pq.read_table(source)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ContractError("the shard is not a Parquet file", why=str(error), fix="send a shard of BuildFeatures") from error
+    found = (rows.schema.metadata or {}).get(FINGERPRINT_KEY, b"none").decode()
+    if found != table.fingerprint:
+        raise ContractError(
+            "the shard's features are not the model's",
+            where=f"shard {found[:12]}, model {table.fingerprint[:12]}, {rows.num_rows:,} rows",
+            why="the features were changed after this model was trained",
+            fix="train and approve a new model, or score with the code that trained this one",
+        )
+    missing = [name for name in ENDPOINT_COLUMNS if name not in rows.schema.names]
+    if missing:
+        raise ContractError(f"endpoint columns are missing from the shard: {missing}", fix="run BuildFeatures again")
+    return rows

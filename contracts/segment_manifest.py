@@ -1,0 +1,131 @@
+"""Doorway *segment manifest*: what a publish wrote, beside the files and written last. Without it nothing was published."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.errors import ContractError, VerificationError
+
+FILE_NAME = "manifest.json"
+STATUSES = ("candidate", "approved")
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One CSV: key relative to the manifest, data rows (without header), size and hash."""
+
+    key: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class PublishedSegment:
+    """One segment: its rule in numbers, where everyone went, and its files.
+
+    ``waterfall`` runs from the scored rows to the file: each entry is a reason and how many rows it took away; the first
+    is the start, and start minus all the others is the number of people in the file.
+    """
+
+    name: str
+    goal: str
+    top_percent: float
+    people: int
+    lowest_score: float
+    expected: float
+    waterfall: tuple[tuple[str, int], ...]
+    files: tuple[PublishedFile, ...]
+
+
+@dataclass(frozen=True)
+class SegmentManifest:
+    """One publish: which run and model it comes from, and whether a person approved that model.
+
+    ``notice`` is what the project wants said wherever its results show (for example: synthetic partner data).
+    """
+
+    project: str
+    goal: str
+    status: str
+    as_of: str
+    execution_id: str
+    model: str
+    notice: str
+    segments: tuple[PublishedSegment, ...]
+
+    def to_json(self) -> bytes:
+        """Write the manifest as JSON."""
+        document = {"schema": "pseg.segment_manifest/1", **asdict(self)}
+        return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def parse_manifest(document: dict[str, Any], where: str) -> SegmentManifest:
+    """Read a manifest.
+
+    Raises
+    ------
+    ContractError
+        If it is not of this form, or a waterfall does not sum up.
+    """
+    try:
+        segments = tuple(
+            PublishedSegment(
+                **{
+                    **segment,
+                    "waterfall": tuple((str(reason), int(count)) for reason, count in segment["waterfall"]),
+                    "files": tuple(PublishedFile(**file) for file in segment["files"]),
+                }
+            )
+            for segment in document["segments"]
+        )
+        rest = {key: value for key, value in document.items() if key not in ("schema", "segments")}
+        manifest = SegmentManifest(**rest, segments=segments)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ContractError("this is not a segment manifest", where=where, why=str(error), fix="publish again") from error
+    for segment in manifest.segments:
+        (_, start), *drops = segment.waterfall
+        if start - sum(count for _, count in drops) != segment.people:
+            raise ContractError(f"the waterfall of {segment.name} does not sum up", where=where, fix="publish again")
+    return manifest
+
+
+def describe_file(path: Path, key: str, rows: int) -> PublishedFile:
+    """Describe a file that was written."""
+    return PublishedFile(key, rows, path.stat().st_size, sha256_of(path))
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def verify_files(manifest: SegmentManifest, folder: Path) -> int:
+    """Compare every file of a manifest with what lies in ``folder``; return how many rows they hold.
+
+    Raises
+    ------
+    VerificationError
+        If a file is missing or differs, or a CSV lies there that the manifest does not know.
+    """
+    known: set[Path] = set()
+    for segment in manifest.segments:
+        for file in segment.files:
+            path = folder / file.key
+            known.add(path)
+            if not path.is_file() or sha256_of(path) != file.sha256:
+                problem = "is missing" if not path.is_file() else "is not what was published"
+                raise VerificationError(
+                    f"{file.key} {problem}", where=str(folder), fix="publish the run again; do not send this file"
+                )
+        for path in (folder / "segments" / segment.name).glob("*"):
+            if path not in known:
+                raise VerificationError(
+                    f"{path.name} lies in {segment.name} but is in no manifest", where=str(path.parent), fix="remove it"
+                )
+    return sum(file.rows for segment in manifest.segments for file in segment.files)

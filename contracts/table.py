@@ -1,0 +1,146 @@
+"""The form that every tabular doorway shares: named columns with a type, checked as the file is read.
+
+Comes in: Parquet files. Goes out: the same, or a ``ContractError`` that names file, column, rows and remedy.
+Files are checked row group by row group, so their size does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from contracts.errors import ContractError
+
+KINDS: dict[str, Callable[[pa.DataType], bool]] = {
+    "text": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or is_text_dictionary(t),
+    "number": lambda t: pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t),
+    "boolean": pa.types.is_boolean,
+    "date": lambda t: pa.types.is_date(t) or pa.types.is_timestamp(t),
+    "time": pa.types.is_timestamp,
+}
+KINDS["value"] = lambda t: any(KINDS[kind](t) for kind in ("text", "number", "boolean"))
+
+
+def is_text_dictionary(type_: pa.DataType) -> bool:
+    """Tell if a type is a dictionary of strings."""
+    return pa.types.is_dictionary(type_) and pa.types.is_string(type_.value_type)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: its name, one of ``KINDS``, and whether a value may be missing."""
+
+    name: str
+    kind: str
+    is_required: bool = True
+    may_be_null: bool = False
+
+
+@dataclass(frozen=True)
+class TableContract:
+    """The columns that a table must have. Columns beyond them are ignored."""
+
+    name: str
+    columns: tuple[Column, ...]
+    remedy: str
+
+    def check_schema(self, schema: pa.Schema, where: str) -> None:
+        """Raise ``ContractError`` if a column is missing or of another kind."""
+        for column in self.columns:
+            position = schema.get_field_index(column.name)
+            if position < 0:
+                if not column.is_required:
+                    continue
+                raise ContractError(
+                    f"column {column.name} is missing from {self.name}",
+                    where=where,
+                    why=f"found {', '.join(schema.names) or 'no columns'}",
+                    fix=self.remedy,
+                )
+            found = schema.field(position).type
+            if not KINDS[column.kind](found):
+                raise ContractError(
+                    f"column {column.name} of {self.name} must be {column.kind}, got {found}", where=where, fix=self.remedy
+                )
+
+    def check_rows(self, batch: pa.RecordBatch | pa.Table, where: str) -> None:
+        """Raise ``ContractError`` if a value is missing, empty, infinite or not a number."""
+        for column in self.columns:
+            if column.name not in batch.schema.names:
+                continue
+            values = batch.column(column.name)
+            bad = values.null_count
+            problem = "no value"
+            if column.kind == "text" and not bad:
+                texts = values.cast(pa.string())
+                bad = count_true(pc.equal(pc.utf8_trim_whitespace(texts), ""))
+                problem = "an empty value"
+            elif column.kind in ("number", "value") and pa.types.is_floating(values.type):
+                bad = 0 if column.may_be_null else bad
+                unusable = count_true(pc.invert(pc.is_finite(values)))
+                if unusable:
+                    bad, problem = unusable, "NaN or an infinite value"
+            if bad and not (column.may_be_null and problem != "NaN or an infinite value"):
+                raise ContractError(
+                    f"column {column.name} of {self.name} has {problem} in {bad:,} of {batch.num_rows:,} rows",
+                    where=where,
+                    fix=self.remedy,
+                )
+
+
+def count_true(mask: pa.ChunkedArray | pa.Array) -> int:
+    """Count the true values of a mask; missing ones do not count."""
+    return int(pc.sum(pc.cast(mask, pa.int64())).as_py() or 0)
+
+
+def parquet_files(folder: Path, contract_name: str) -> list[Path]:
+    """List the Parquet files below a folder (or the one file), sorted.
+
+    Raises
+    ------
+    ContractError
+        If there is none.
+    """
+    files = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if is_parquet(path))
+    if not files:
+        raise ContractError(
+            f"no Parquet file for {contract_name}", where=str(folder), fix="check the table's location in project.toml"
+        )
+    return files
+
+
+def is_parquet(path: Path) -> bool:
+    """Tell if a path is a file that starts as Parquet does, whatever its name."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        return handle.read(4) == b"PAR1"
+
+
+def read_batches(folder: Path, contract: TableContract) -> Iterator[pa.RecordBatch]:
+    """Read a table's files in order, each checked against the contract before its rows are given out."""
+    for path in parquet_files(folder, contract.name):
+        file = pq.ParquetFile(path)
+        contract.check_schema(file.schema_arrow, where=path.name)
+        for batch in file.iter_batches():
+            contract.check_rows(batch, where=path.name)
+            yield batch
+
+
+def check_table(folder: Path, contract: TableContract) -> int:
+    """Check every row of a table and return how many there are.
+
+    Raises
+    ------
+    ContractError
+        If the table breaks its contract or has no row.
+    """
+    rows = sum(batch.num_rows for batch in read_batches(folder, contract))
+    if not rows:
+        raise ContractError(f"{contract.name} has no rows", where=str(folder), fix=contract.remedy)
+    return rows
