@@ -1,0 +1,47 @@
+"""The SQL of the LIST rule: the brand's match keys joined with the partner's attributes.
+
+A LIST rule allows nothing more (facts: AWS Clean Rooms User Guide, "List analysis rule"): SELECT DISTINCT, list columns
+only, inner joins on join columns. The query projects ``customer_key``, so that two people with equal attributes stay two
+rows. It is built as a syntax tree, never glued from text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sqlglot import exp
+
+from contracts.errors import SettingsError
+from contracts.run_settings import Query
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,126}")
+
+
+def build_list_query(query: Query) -> str:
+    """Write the query of a project.
+
+    Raises
+    ------
+    SettingsError
+        If a table or column name is not plain (lower-case letters, digits, underscore).
+    """
+    for name in (query.match_keys_table, query.partner_table, *query.partner_columns):
+        if not NAME.fullmatch(name):
+            raise SettingsError(
+                f"{name!r} can't be a table or column name in Clean Rooms",
+                where="project.toml [query]",
+                fix="use lower-case letters, digits and underscores, a letter first",
+            )
+    own = [exp.column("customer_key", table="m")]
+    partner = [exp.column(name, table="p") for name in query.partner_columns]
+    tree = (
+        exp.select(*own, *partner)
+        .distinct()
+        .from_(exp.to_table(query.match_keys_table).as_("m"))
+        .join(
+            exp.to_table(query.partner_table).as_("p"),
+            on=exp.EQ(this=exp.column("hashed_id", table="m"), expression=exp.column("hashed_id", table="p")),
+            join_type="inner",
+        )
+    )
+    return str(tree.sql(dialect="spark"))

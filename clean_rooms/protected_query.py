@@ -1,0 +1,163 @@
+"""One protected query from start to result location: deadline, cancel, and the service's own words on failure.
+
+The service has no waiter, no idempotency token and bills every start (about a dollar), so a start is never retried after
+it may have reached the service, an interrupt cancels, and the location comes from the answer, never from a guess.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import WaiterError
+from botocore.waiter import WaiterModel, create_waiter_with_client
+
+from contracts.errors import ServiceError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cleanrooms import CleanRoomsServiceClient
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 1
+FINAL_STATES = {"SUCCESS": "success", "FAILED": "failure", "CANCELLED": "failure", "TIMED_OUT": "failure"}
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """Where the result lies and what it cost: ``billed_units`` are CRPU-hours, None if the service did not say."""
+
+    query_id: str
+    location: str
+    seconds: float
+    billed_units: float | None
+
+
+def make_client(session: boto3.Session | None = None) -> CleanRoomsServiceClient:
+    """Make a Clean Rooms client that never repeats a request by itself: a repeated start would be billed twice."""
+    return (session or boto3.Session()).client("cleanrooms", config=Config(retries={"total_max_attempts": 1}))
+
+
+def find_membership(client: CleanRoomsServiceClient, collaboration: str) -> str:
+    """Return the id of this account's active membership in the collaboration of this name.
+
+    Raises
+    ------
+    ServiceError
+        If there is none, or more than one.
+    """
+    pages = client.get_paginator("list_memberships").paginate(status="ACTIVE")
+    found = [m["id"] for page in pages for m in page["membershipSummaries"] if m["collaborationName"] == collaboration]
+    if len(found) != 1:
+        raise ServiceError(
+            f"{len(found)} active memberships in a collaboration named {collaboration}",
+            where="AWS Clean Rooms",
+            fix="create or join the collaboration first, and give each collaboration a name of its own",
+        )
+    return found[0]
+
+
+def run_query(
+    client: CleanRoomsServiceClient, membership_id: str, sql: str, bucket: str, key_prefix: str, deadline_seconds: int
+) -> QueryResult:
+    """Run a query and wait for its result; on any interruption, cancel it.
+
+    Raises
+    ------
+    ServiceError
+        With the service's error code and text if the query fails, is cancelled, or is not done by the deadline.
+    """
+    answer = client.start_protected_query(
+        type="SQL",
+        membershipIdentifier=membership_id,
+        sqlParameters={"queryString": sql},
+        resultConfiguration={
+            "outputConfiguration": {"s3": {"resultFormat": "PARQUET", "bucket": bucket, "keyPrefix": key_prefix}}
+        },
+    )
+    query_id = answer["protectedQuery"]["id"]
+    logger.info("protected query %s started", query_id)
+    try:
+        wait_for_end(client, membership_id, query_id, deadline_seconds)
+    except BaseException:
+        cancel(client, membership_id, query_id)
+        raise
+    return read_result(client, membership_id, query_id)
+
+
+def wait_for_end(client: CleanRoomsServiceClient, membership_id: str, query_id: str, deadline_seconds: int) -> None:
+    """Wait until the query is in a final state; a final state that is not SUCCESS is not an error here.
+
+    Raises
+    ------
+    ServiceError
+        If the deadline passes first.
+    """
+    acceptors = [
+        {"matcher": "path", "argument": "protectedQuery.status", "expected": status, "state": state}
+        for status, state in FINAL_STATES.items()
+    ]
+    waiter = {
+        "operation": "GetProtectedQuery",
+        "delay": POLL_SECONDS,
+        "maxAttempts": max(1, math.ceil(deadline_seconds / POLL_SECONDS)),
+        "acceptors": acceptors,
+    }
+    model = WaiterModel({"version": 2, "waiters": {"ProtectedQueryEnded": waiter}})
+    try:
+        create_waiter_with_client("ProtectedQueryEnded", model, client).wait(
+            membershipIdentifier=membership_id, protectedQueryIdentifier=query_id
+        )
+    except WaiterError as error:
+        status = error.last_response.get("protectedQuery", {}).get("status")
+        if status in FINAL_STATES:
+            return
+        if "Max attempts" not in str(error):
+            raise ServiceError("the state of the query can't be read", where=f"query {query_id}", why=str(error)) from error
+        raise ServiceError(
+            f"the query is still {status} after {deadline_seconds} s",
+            where=f"query {query_id}",
+            why="the deadline passed; the query was cancelled",
+            fix="raise [query].deadline_seconds in project.toml, or make the tables smaller",
+        ) from error
+
+
+def read_result(client: CleanRoomsServiceClient, membership_id: str, query_id: str) -> QueryResult:
+    """Return where a finished query's result lies.
+
+    Raises
+    ------
+    ServiceError
+        With the service's code and text if the query did not succeed.
+    """
+    query = client.get_protected_query(membershipIdentifier=membership_id, protectedQueryIdentifier=query_id)["protectedQuery"]
+    if query["status"] != "SUCCESS":
+        error = query.get("error", {"code": query["status"], "message": "the service gave no reason"})
+        raise ServiceError(
+            f"the protected query ended as {query['status']}",
+            where=f"query {query_id}",
+            why=f"{error['code']}: {error['message']}",
+            fix="mend what the message names; nothing was read",
+        )
+    statistics = query.get("statistics", {})
+    return QueryResult(
+        query_id=query_id,
+        location=query["result"]["output"]["s3"]["location"],
+        seconds=statistics.get("totalDurationInMillis", 0) / 1000,
+        billed_units=statistics.get("billedResourceUtilization", {}).get("units"),
+    )
+
+
+def cancel(client: CleanRoomsServiceClient, membership_id: str, query_id: str) -> None:
+    """Cancel a query that is not needed any more; what the service says of it is only logged."""
+    try:
+        client.update_protected_query(
+            membershipIdentifier=membership_id, protectedQueryIdentifier=query_id, targetStatus="CANCELLED"
+        )
+        logger.warning("protected query %s was cancelled", query_id)
+    except client.exceptions.ClientError as error:
+        logger.warning("protected query %s could not be cancelled: %s", query_id, error)
