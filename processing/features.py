@@ -1,0 +1,233 @@
+"""Snapshots of customers: what was known of them on a date, and what they did after it.
+
+Comes in: checked events and the partner's answer, as DuckDB views. Goes out: tables with one row per customer and date.
+No time travel: ``features.sql`` reads nothing dated after the snapshot, and a partner value dated after it stops the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from contracts.errors import ContractError
+from contracts.feature_table import LABEL_PREFIX, Feature
+from contracts.query_result import DATE, KEY
+from contracts.run_settings import Goal, RunSettings
+
+FEATURES_SQL = files(__package__).joinpath("features.sql").read_text(encoding="utf-8")
+SPLIT_PERCENT = {"test": 20, "validation": 20}
+MEMORY_LIMIT_SHARE = "60%"
+
+
+@dataclass(frozen=True)
+class PartnerJoin:
+    """How the partner's rows met a snapshot's customers."""
+
+    matched: int
+    duplicates: int
+
+
+def connect(work_dir: Path) -> duckdb.DuckDBPyConnection:
+    """Open a connection that spills to ``work_dir``, keeps UTC, and fetches nothing from outside."""
+    connection = duckdb.connect(
+        config={
+            "temp_directory": str(work_dir),
+            "memory_limit": MEMORY_LIMIT_SHARE,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def definition_sha256() -> str:
+    """Hash the SQL that defines the brand's features: another definition is another model."""
+    return hashlib.sha256(FEATURES_SQL.encode()).hexdigest()
+
+
+def register_events(connection: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
+    """Register the event files as the view that ``features.sql`` reads; absent amounts and quantities are missing.
+
+    Both become decimals with six digits after the point: sums of decimals are exact, so the order of events, and with it
+    the number of threads, changes no bit of a feature.
+    """
+    connection.from_parquet([str(path) for path in paths], union_by_name=True).create_view("raw_events")
+    present = columns_of(connection, "raw_events")
+    optional = ", ".join(
+        f"{name if name in present else 'NULL'}::DECIMAL(28, 6) AS {name}" for name in ("amount", "quantity")
+    )
+    connection.execute(
+        f"""CREATE VIEW events AS
+        SELECT customer_key::VARCHAR AS customer_key, event_type::VARCHAR AS event_type,
+               event_time::TIMESTAMP::DATE AS event_day, {optional}
+        FROM raw_events"""  # noqa: S608 -- both names are our own literals
+    )
+
+
+def training_dates(settings: RunSettings, goal: Goal, as_of: date) -> list[date]:
+    """List the snapshot dates of training, newest first: one horizon before ``as_of``, and each a horizon earlier.
+
+    The label window of each ends on or before the next one's date, so no label is counted twice.
+    """
+    return [as_of - timedelta(days=goal.horizon_days * step) for step in range(1, settings.training_snapshots + 1)]
+
+
+def training_goal(settings: RunSettings) -> Goal:
+    """Return the goal whose horizon dates the training snapshots; all goals of a project share one horizon."""
+    horizons = {goal.horizon_days for goal in settings.goals}
+    if len(horizons) > 1:
+        raise ContractError(
+            f"goals have different horizons: {sorted(horizons)} days", where="project.toml", fix="give all goals one horizon_days"
+        )
+    return settings.goals[0]
+
+
+def one_row(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any] | None = None) -> tuple[Any, ...]:
+    """Run a query that has exactly one row and return it."""
+    (row,) = connection.execute(sql, parameters or {}).fetchall()
+    return tuple(row)
+
+
+def columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """Return a table's columns with their DuckDB types, in order."""
+    return {name: str(type_) for name, type_, *_ in connection.execute(f"DESCRIBE {table}").fetchall()}
+
+
+def brand_features(connection: duckdb.DuckDBPyConnection, as_of: date) -> str:
+    """Compute the brand's own features of every customer known on ``as_of``; return the table's name."""
+    name = f"brand_{as_of:%Y%m%d}"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {FEATURES_SQL}", {"as_of": as_of})
+    return name
+
+
+def partner_features(
+    connection: duckdb.DuckDBPyConnection, settings: RunSettings, as_of: date
+) -> tuple[str, PartnerJoin]:
+    """Choose one partner row for each of ``customers``: the newest on or before ``as_of``, then the lowest row hash.
+
+    Raises
+    ------
+    ContractError
+        If a customer has partner values that are all dated after ``as_of`` (by name, unless the project says that the
+        partner's columns are static), or too many customers have several rows that nothing tells apart.
+    """
+    columns = settings.query.partner_columns
+    values = [name for name in columns if name != DATE]
+    is_dated = DATE in columns
+    result = "query_result"
+    if is_dated and not settings.partner_columns_are_static:
+        refuse_later_values(connection, as_of, values)
+        result = f"(SELECT * FROM query_result WHERE {DATE}::DATE <= DATE '{as_of}')"
+    order = f"{DATE} DESC NULLS LAST, " if is_dated else ""
+    same = f"{KEY}, {DATE}" if is_dated else KEY
+    row_hash = f"sha256(concat_ws('|', {', '.join(f'coalesce({name}::VARCHAR, chr(0))' for name in values)}))"
+    name = f"partner_{as_of:%Y%m%d}"
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE {name} AS
+        SELECT {KEY}, {", ".join(values)}, copies
+        FROM (SELECT *, count(*) OVER (PARTITION BY {same}) AS copies,
+                     row_number() OVER (PARTITION BY {KEY} ORDER BY {order}{row_hash}) AS place
+              FROM {result} WHERE {KEY} IN (SELECT {KEY} FROM customers))
+        WHERE place = 1"""  # noqa: S608 -- names were checked when the project was read
+    )
+    matched, duplicates = one_row(connection, f"SELECT count(*), count(*) FILTER (copies > 1) FROM {name}")  # noqa: S608
+    if matched and 100 * duplicates / matched > settings.max_duplicate_percent:
+        raise ContractError(
+            f"{duplicates:,} of {matched:,} matched customers have several partner rows of one date",
+            where="query result",
+            why=f"more than {settings.max_duplicate_percent:g} percent: the partner's table has no single row per person",
+            fix="ask the partner for one row per identifier and date, or raise [query].max_duplicate_percent",
+        )
+    return name, PartnerJoin(matched, duplicates)
+
+
+def refuse_later_values(connection: duckdb.DuckDBPyConnection, as_of: date, values: list[str]) -> None:
+    """Stop if a customer's partner values all come from after the snapshot: the model would learn from the future."""
+    later, newest = one_row(
+        connection,
+        f"""SELECT count(*), max(oldest) FROM (
+            SELECT min({DATE}::DATE) AS oldest FROM query_result
+            WHERE {KEY} IN (SELECT {KEY} FROM customers) GROUP BY {KEY})
+        WHERE oldest > $as_of""",  # noqa: S608
+        {"as_of": as_of},
+    )
+    if later:
+        raise ContractError(
+            f"partner columns {', '.join(values)} of {later:,} customers are dated after the snapshot",
+            where=f"query result, {DATE} up to {newest}, snapshot {as_of}",
+            why="a model must not learn from what was not known yet",
+            fix=f"ask the partner for values as of {as_of}, or, if they never change, set partner_columns_are_static = true",
+        )
+
+
+def label_sql(goals: tuple[Goal, ...], as_of: date) -> str:
+    """Write the label expressions: 1 if the goal's event happened in the horizon after ``as_of``, else 0."""
+    parts = []
+    for goal in goals:
+        last = as_of + timedelta(days=goal.horizon_days)
+        parts.append(
+            f"""(customer_key IN (SELECT customer_key FROM events WHERE event_type = '{goal.event_type}'
+            AND event_day > DATE '{as_of}' AND event_day <= DATE '{last}'))::TINYINT AS {LABEL_PREFIX}{goal.name}"""  # noqa: S608
+        )
+    return ",\n".join(parts)
+
+
+def split_sql(seed: int, is_newest: bool, has_older: bool) -> str:
+    """Write the split of a customer: fixed by its key alone, so that nobody is in two parts on any date.
+
+    With several snapshots the newest is only tested on and the older ones only learned from: split by customer and time.
+    """
+    bucket = f"(('0x' || sha256('{seed}|' || customer_key)[:8])::BIGINT % 100)"
+    test, validation = SPLIT_PERCENT["test"], SPLIT_PERCENT["validation"]
+    part = f"CASE WHEN {bucket} < {test} THEN 'test' WHEN {bucket} < {test + validation} THEN 'validation' ELSE 'train' END"
+    if not has_older:
+        return part
+    return f"nullif({part}, 'test')" if not is_newest else f"CASE WHEN {part} = 'test' THEN 'test' END"
+
+
+def snapshot(
+    connection: duckdb.DuckDBPyConnection, settings: RunSettings, as_of: date
+) -> tuple[str, PartnerJoin, list[Feature]]:
+    """Join a date's brand and partner features; unmatched customers keep missing partner columns.
+
+    Returns
+    -------
+    str
+        Name of the table: ``customer_key`` and the features, sorted by key.
+    PartnerJoin
+        How the partner's rows met the customers.
+    list of Feature
+        The features in their order, categories not filled in.
+    """
+    own = brand_features(connection, as_of)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW customers AS SELECT customer_key FROM {own}")  # noqa: S608
+    partner, join = partner_features(connection, settings, as_of)
+    own_columns = [column for column in columns_of(connection, own) if column != KEY]
+    partner_types = {c: t for c, t in columns_of(connection, partner).items() if c not in (KEY, "copies")}
+    if clash := set(partner_types) & set(own_columns):
+        raise ContractError(
+            f"partner columns have the names of our own features: {sorted(clash)}", where="query result", fix="rename them"
+        )
+    cast = ", ".join(f"p.{c}" if t == "VARCHAR" else f"p.{c}::DOUBLE AS {c}" for c, t in partner_types.items())
+    name = f"snapshot_{as_of:%Y%m%d}"
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE {name} AS
+        SELECT o.*, {cast} FROM {own} o LEFT JOIN {partner} p USING ({KEY}) ORDER BY {KEY}"""  # noqa: S608
+    )
+    features = [Feature(column, "number", "brand") for column in own_columns]
+    features += [Feature(c, "category" if t == "VARCHAR" else "number", "partner") for c, t in partner_types.items()]
+    return name, join, features
+
+
+def category_values(table: pa.Table, feature: Feature) -> tuple[str, ...]:
+    """List a category's values as seen in training, sorted."""
+    values = table.column(feature.name).unique().to_pylist()
+    return tuple(sorted(value for value in values if value is not None))
