@@ -1,0 +1,94 @@
+"""The two pipelines of a project, as the SDK's own ``Pipeline``: ``train_pipeline`` and ``score_pipeline``.
+
+Comes in: a project.toml, a SageMaker session, a role. Goes out: a pipeline whose definition is the same bytes for the same
+project. What the definition needs (code, settings, local tables) is put into S3 under the hash of its content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sagemaker.core.helper.session_helper import Session
+    from sagemaker.mlops.workflow.pipeline import Pipeline
+
+    from pipelines.definition import Builder
+
+__all__ = ["score_pipeline", "train_pipeline"]
+
+
+def train_pipeline(project: str | Path, *, session: Session | None = None, role: str) -> Pipeline:
+    """Make the pipeline that trains, evaluates, gates and registers, and publishes candidate segments.
+
+    Parameters
+    ----------
+    project : path
+        A project.toml, or the folder that holds it.
+    session : Session, optional
+        The SDK's session; by default one of the environment's credentials and region.
+    role : str
+        ARN of the role that the pipeline and its jobs run as.
+
+    Raises
+    ------
+    SettingsError
+        If the project is wrong.
+    """
+    from pipelines.definition import build_train_pipeline
+
+    return make(project, session, role, build_train_pipeline)
+
+
+def score_pipeline(project: str | Path, *, session: Session | None = None, role: str) -> Pipeline:
+    """Make the pipeline that scores with approved model packages (its parameters) and publishes the segments.
+
+    Parameters and errors are those of ``train_pipeline``.
+    """
+    from pipelines.definition import build_score_pipeline
+
+    return make(project, session, role, build_score_pipeline)
+
+
+def make(
+    path: str | Path, session: Session | None, role: str, build: Callable[[Builder, Any], Pipeline]
+) -> Pipeline:
+    """Put a definition's inputs into S3 and wire the steps."""
+    from sagemaker.core import image_uris
+    from sagemaker.core.workflow.pipeline_context import PipelineSession
+
+    from contracts.run_settings import FILE_NAME
+    from pipelines.code_bundle import collect_code
+    from pipelines.definition import Builder, Locations, Machines
+    from pipelines.s3 import put_folder, put_table
+    from pseg.project import read_project
+
+    project = read_project(path)
+    settings, aws = project.run_settings(), project.aws
+    session = session or PipelineSession(default_bucket=settings.data_bucket)
+    s3 = session.boto_session.client("s3")
+    bucket, prefix = settings.data_bucket, settings.project
+
+    def locate(table: str, location: str | Path) -> str:
+        if isinstance(location, Path):
+            return put_table(s3, bucket, f"{prefix}/tables/{table}", location)
+        return location.rstrip("/") + "/"
+
+    locations = Locations(
+        code=put_folder(s3, bucket, f"{prefix}/code", collect_code()),
+        settings=put_folder(s3, bucket, f"{prefix}/settings", {FILE_NAME: settings.to_json()}),
+        events=locate("events", project.location("events")),
+        contacts=locate("contacts", project.location("contacts")),
+    )
+    machines = Machines(
+        processing_image=aws.processing_image,
+        xgboost_image=aws.xgboost_image
+        or image_uris.retrieve("xgboost", region=settings.region, version="3.2-0", image_scope="training"),
+        processing_instance=aws.processing_instance,
+        training_instance=aws.training_instance,
+        transform_instance=aws.transform_instance,
+        transform_vcpus=aws.transform_vcpus,
+    )
+    as_of = project.as_of.isoformat() if project.as_of else None
+    return build(Builder(settings, locations, machines, role, as_of), session)
