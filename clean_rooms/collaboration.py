@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class OfferedTable:
-    """One party's Glue table as the collaboration sees it: name, columns by their part in the LIST rule, reading role."""
+    """One party's Glue table as the collaboration sees it: SQL name, columns by their part in the LIST rule, role."""
 
     name: str
     glue_database: str
@@ -74,27 +74,34 @@ def create_collaboration(
     memberships = []
     for client, table in ((own, brand_table), (other, partner_table)):
         membership_id = join(client, collaboration_id)
-        offer_table(client, membership_id, table, receivers=[brand_account])
+        offer_table(client, membership_id, table, f"{name}-{table.name}", receivers=[brand_account])
         memberships.append(membership_id)
     return Collaboration(collaboration_id, *memberships)
 
 
 def join(client: CleanRoomsServiceClient, collaboration_id: str) -> str:
     """Return this account's membership, made if need be."""
-    existing = find(pages(client, "list_memberships", "membershipSummaries", status="ACTIVE"), collaborationId=collaboration_id)
+    existing = find(
+        pages(client, "list_memberships", "membershipSummaries", status="ACTIVE"), collaborationId=collaboration_id
+    )
     if existing:
         return existing
     answer = client.create_membership(collaborationIdentifier=collaboration_id, queryLogStatus="ENABLED")
     return answer["membership"]["id"]
 
 
-def offer_table(client: CleanRoomsServiceClient, membership_id: str, table: OfferedTable, receivers: list[str]) -> None:
-    """Configure one table with its LIST rule and associate it under its name in SQL, whose results ``receivers`` may get."""
+def offer_table(
+    client: CleanRoomsServiceClient, membership_id: str, table: OfferedTable, configured_name: str, receivers: list[str]
+) -> None:
+    """Configure one table with its LIST rule and associate it; ``receivers`` may get results made from it.
+
+    ``configured_name`` is unique in the account, where several projects may each offer a table of the same SQL name.
+    """
     columns = [*table.join_columns, *table.list_columns]
-    table_id = find(pages(client, "list_configured_tables", "configuredTableSummaries"), name=table.name)
+    table_id = find(pages(client, "list_configured_tables", "configuredTableSummaries"), name=configured_name)
     if table_id is None:
         table_id = client.create_configured_table(
-            name=table.name,
+            name=configured_name,
             tableReference={"glue": {"databaseName": table.glue_database, "tableName": table.glue_table}},
             allowedColumns=columns,
             analysisMethod="DIRECT_QUERY",
@@ -102,7 +109,7 @@ def offer_table(client: CleanRoomsServiceClient, membership_id: str, table: Offe
     found = client.get_configured_table(configuredTableIdentifier=table_id)["configuredTable"]
     if set(found["allowedColumns"]) != set(columns):
         raise ServiceError(
-            f"the configured table {table.name} exists with other columns",
+            f"the configured table {configured_name} exists with other columns",
             where="AWS Clean Rooms",
             why=f"allowed {sorted(found['allowedColumns'])}, the project offers {sorted(columns)}",
             fix="its owner deletes the association, the rule and the table, or the project asks for those columns",
@@ -124,7 +131,10 @@ def offer_table(client: CleanRoomsServiceClient, membership_id: str, table: Offe
     association_id = find(associations, configuredTableId=table_id)
     if association_id is None:
         association_id = client.create_configured_table_association(
-            name=table.name, membershipIdentifier=membership_id, configuredTableIdentifier=table_id, roleArn=table.role_arn
+            name=table.name,
+            membershipIdentifier=membership_id,
+            configuredTableIdentifier=table_id,
+            roleArn=table.role_arn,
         )["configuredTableAssociation"]["id"]
     try:
         client.get_configured_table_association_analysis_rule(

@@ -1,7 +1,7 @@
 """The SQL of the LIST rule: the brand's match keys joined with the partner's attributes.
 
-A LIST rule allows nothing more (facts: AWS Clean Rooms User Guide, "List analysis rule"): SELECT DISTINCT, list columns
-only, inner joins on join columns. The query projects ``customer_key``, so that two people with equal attributes stay two
+A LIST rule allows nothing more (AWS Clean Rooms User Guide, "List analysis rule"): SELECT DISTINCT, list columns only,
+inner joins on join columns. The query projects ``customer_key``, so that two people with equal attributes stay two
 rows. It is built as a syntax tree, never glued from text.
 """
 

@@ -1,7 +1,7 @@
 """One protected query from start to result location: deadline, cancel, and the service's own words on failure.
 
-The service has no waiter, no idempotency token and bills every start (about a dollar), so a start is never retried after
-it may have reached the service, an interrupt cancels, and the location comes from the answer, never from a guess.
+The service has no waiter, no idempotency token and bills every start (about a dollar), so a start is never retried
+after it may have reached the service, an interrupt cancels, and the location comes from the answer, never from a guess.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
@@ -113,11 +113,14 @@ def wait_for_end(client: CleanRoomsServiceClient, membership_id: str, query_id: 
             membershipIdentifier=membership_id, protectedQueryIdentifier=query_id
         )
     except WaiterError as error:
-        status = error.last_response.get("protectedQuery", {}).get("status")
+        answer = cast("dict[str, Any]", error.last_response)
+        status = answer.get("protectedQuery", {}).get("status")
         if status in FINAL_STATES:
             return
         if "Max attempts" not in str(error):
-            raise ServiceError("the state of the query can't be read", where=f"query {query_id}", why=str(error)) from error
+            raise ServiceError(
+                "the state of the query can't be read", where=f"query {query_id}", why=str(error)
+            ) from error
         raise ServiceError(
             f"the query is still {status} after {deadline_seconds} s",
             where=f"query {query_id}",
@@ -134,7 +137,9 @@ def read_result(client: CleanRoomsServiceClient, membership_id: str, query_id: s
     ServiceError
         With the service's code and text if the query did not succeed.
     """
-    query = client.get_protected_query(membershipIdentifier=membership_id, protectedQueryIdentifier=query_id)["protectedQuery"]
+    query = client.get_protected_query(membershipIdentifier=membership_id, protectedQueryIdentifier=query_id)[
+        "protectedQuery"
+    ]
     if query["status"] != "SUCCESS":
         error = query.get("error", {"code": query["status"], "message": "the service gave no reason"})
         raise ServiceError(

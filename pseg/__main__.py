@@ -1,0 +1,5 @@
+"""``python -m pseg``."""
+
+from pseg.cli import main
+
+main()

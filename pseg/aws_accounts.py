@@ -1,0 +1,149 @@
+"""What both accounts need before a pipeline can run, made on the embedded AWS: buckets, roles, tables, collaboration.
+
+In AWS this is what the two parties' infrastructure provides; names and shapes are the same. What exists is used.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import awswrangler as wr
+import boto3
+
+from clean_rooms.collaboration import Collaboration, OfferedTable, create_collaboration
+from contracts.errors import SettingsError
+from pseg.project import Project
+
+JOIN_COLUMN = "hashed_id"
+
+
+def prepare_accounts(project: Project, brand: boto3.Session, partner: boto3.Session) -> tuple[str, Collaboration]:
+    """Make what is missing in both accounts; return the pipeline's role and the collaboration.
+
+    Raises
+    ------
+    SettingsError
+        If the partner's table is not a local file, or lacks the join column or a column that the query asks for.
+    """
+    settings = project.run_settings()
+    database = f"pseg_{settings.project.replace('-', '_')}"
+    for bucket in (settings.data_bucket, settings.results_bucket):
+        make_bucket(brand, bucket)
+    pipeline_role = make_role(brand, f"pseg-{settings.project}-pipeline", "sagemaker")
+    make_database(brand, database)
+    wr.catalog.create_parquet_table(
+        database=database,
+        table=settings.query.match_keys_table,
+        path=settings.match_keys_uri,
+        columns_types={JOIN_COLUMN: "string", "customer_key": "string"},
+        mode="overwrite",
+        boto3_session=brand,
+    )
+    partner_uri = f"s3://pseg-{settings.project}-partner/{settings.query.partner_table}/"
+    make_bucket(partner, f"pseg-{settings.project}-partner")
+    make_database(partner, database)
+    offer_partner_table(project, partner, database, partner_uri)
+    own, other = account_of(brand), account_of(partner)
+    collaboration = create_collaboration(
+        settings.query.collaboration,
+        brand,
+        partner,
+        own,
+        other,
+        OfferedTable(
+            name=settings.query.match_keys_table,
+            glue_database=database,
+            glue_table=settings.query.match_keys_table,
+            join_columns=(JOIN_COLUMN,),
+            list_columns=("customer_key",),
+            role_arn=make_role(brand, f"pseg-{settings.project}-match-keys", "cleanrooms"),
+        ),
+        OfferedTable(
+            name=settings.query.partner_table,
+            glue_database=database,
+            glue_table=settings.query.partner_table,
+            join_columns=(JOIN_COLUMN,),
+            list_columns=settings.query.partner_columns,
+            role_arn=make_role(partner, f"pseg-{settings.project}-attributes", "cleanrooms"),
+        ),
+    )
+    return pipeline_role, collaboration
+
+
+def offer_partner_table(project: Project, partner: boto3.Session, database: str, uri: str) -> None:
+    """Put the partner's file into the partner's account and catalogue it."""
+    path = project.location("partner")
+    if not isinstance(path, Path):
+        raise SettingsError(
+            "tables.partner is not a local file",
+            where="project.toml",
+            fix="the embedded AWS reads the partner's file from disk",
+        )
+    wr.s3.delete_objects(uri, boto3_session=partner)
+    wr.s3.upload(local_file=str(path), path=f"{uri}partner.parquet", boto3_session=partner)
+    types, _, _ = wr.s3.store_parquet_metadata(
+        path=uri,
+        database=database,
+        table=project.query.partner_table,
+        dataset=True,
+        mode="overwrite",
+        boto3_session=partner,
+    )
+    missing = [name for name in (JOIN_COLUMN, *project.query.columns) if name not in types]
+    if missing:
+        raise SettingsError(
+            f"the partner's table has no column {', '.join(missing)}",
+            where=str(path),
+            why=f"it has {', '.join(types)}",
+            fix="mend [query].columns in project.toml, or ask the partner for the column",
+        )
+
+
+def account_of(session: boto3.Session) -> str:
+    """Account id of a session's credentials."""
+    return str(session.client("sts").get_caller_identity()["Account"])
+
+
+def make_bucket(session: boto3.Session, name: str) -> None:
+    """Make a private, encrypted bucket unless it is ours already."""
+    s3 = session.client("s3")
+    if name in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+        return
+    s3.create_bucket(Bucket=name)
+    s3.put_public_access_block(
+        Bucket=name,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        },
+    )
+    s3.put_bucket_encryption(
+        Bucket=name,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
+    )
+
+
+def make_database(session: boto3.Session, name: str) -> None:
+    """Make a Glue database unless it exists."""
+    wr.catalog.create_database(name, exist_ok=True, boto3_session=session)
+
+
+def make_role(session: boto3.Session, name: str, service: str) -> str:
+    """Make a role that one service may assume, unless it exists; return its ARN."""
+    iam = session.client("iam")
+    statement: dict[str, Any] = {
+        "Effect": "Allow",
+        "Principal": {"Service": f"{service}.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    try:
+        return str(iam.get_role(RoleName=name)["Role"]["Arn"])
+    except iam.exceptions.NoSuchEntityException:
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        return str(iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy)["Role"]["Arn"])

@@ -1,0 +1,147 @@
+"""SageMaker pipeline executions as people follow them: each step, its state, its own summary, and why it failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+FINAL_STATES = ("Succeeded", "Failed", "Stopped")
+LOG_GROUPS = {
+    "ProcessingJob": "/aws/sagemaker/ProcessingJobs",
+    "TrainingJob": "/aws/sagemaker/TrainingJobs",
+    "TransformJob": "/aws/sagemaker/TransformJobs",
+}
+
+
+@dataclass(frozen=True)
+class StepState:
+    """One step of an execution; ``seconds`` runs on while it executes."""
+
+    name: str
+    status: str
+    seconds: float
+    summary: str
+    reason: str
+    log_group: str
+    log_stream_prefix: str
+
+
+@dataclass(frozen=True)
+class ExecutionState:
+    """One execution and its steps, in the order in which they started."""
+
+    arn: str
+    pipeline: str
+    status: str
+    reason: str
+    seconds: float
+    steps: tuple[StepState, ...]
+
+    @property
+    def execution_id(self) -> str:
+        """Last part of the ARN."""
+        return self.arn.rsplit("/", 1)[-1]
+
+    @property
+    def failed_step(self) -> StepState | None:
+        """The first step that failed, None if none did."""
+        return next((step for step in self.steps if step.status == "Failed"), None)
+
+
+def follow(
+    session: boto3.Session, arn: str, show: Callable[[ExecutionState], None], poll_seconds: float = 0.5
+) -> ExecutionState:
+    """Show an execution until it is in a final state; polls slow down to 15 s while nothing changes."""
+    wait, before = poll_seconds, ""
+    while True:
+        state = read_execution(session, arn)
+        show(state)
+        if state.status in FINAL_STATES:
+            return state
+        now = str([(step.name, step.status) for step in state.steps])
+        wait = poll_seconds if now != before else min(wait * 1.2, 15)
+        before = now
+        time.sleep(wait)
+
+
+def read_execution(session: boto3.Session, arn: str) -> ExecutionState:
+    """Read an execution and its steps."""
+    client = session.client("sagemaker")
+    execution = client.describe_pipeline_execution(PipelineExecutionArn=arn)
+    pages = client.get_paginator("list_pipeline_execution_steps").paginate(
+        PipelineExecutionArn=arn, SortOrder="Ascending"
+    )
+    steps = [read_step(client, step) for page in pages for step in page["PipelineExecutionSteps"]]
+    end = execution["LastModifiedTime"] if execution["PipelineExecutionStatus"] in FINAL_STATES else datetime.now(UTC)
+    return ExecutionState(
+        arn=arn,
+        pipeline=execution["PipelineArn"].rsplit("/", 1)[-1],
+        status=execution["PipelineExecutionStatus"],
+        reason=execution.get("FailureReason", ""),
+        seconds=(end - execution["CreationTime"]).total_seconds(),
+        steps=tuple(steps),
+    )
+
+
+def read_step(client: Any, step: Any) -> StepState:
+    """Read one step; what a processing container said of its work is its summary."""
+    metadata: dict[str, dict[str, Any]] = step.get("Metadata", {})
+    kind, details = next(iter(metadata.items()), ("", {}))
+    job = str(details.get("Arn", "")).rsplit("/", 1)[-1]
+    end = step.get("EndTime") or datetime.now(UTC)
+    started = step.get("StartTime") or end
+    return StepState(
+        name=step["StepName"],
+        status=step["StepStatus"],
+        seconds=(end - started).total_seconds(),
+        summary=summarise(client, kind, details, job) if step["StepStatus"] == "Succeeded" else "",
+        reason=step.get("FailureReason", ""),
+        log_group=LOG_GROUPS.get(kind, ""),
+        log_stream_prefix=job,
+    )
+
+
+def summarise(client: Any, kind: str, details: dict[str, Any], job: str) -> str:
+    """Say in one line what a finished step did."""
+    if kind == "ProcessingJob":
+        return str(client.describe_processing_job(ProcessingJobName=job).get("ExitMessage", ""))
+    if kind == "RegisterModel":
+        package = client.describe_model_package(ModelPackageName=details["Arn"])
+        return f"version {package['ModelPackageVersion']}, {package['ModelApprovalStatus']}"
+    if kind == "Condition":
+        return "passed" if str(details.get("Outcome")).lower() == "true" else "not passed"
+    return ""
+
+
+def read_log(session: boto3.Session, step: StepState, lines: int = 12) -> list[str]:
+    """Read the last lines of a job's log; empty if there is none."""
+    if not step.log_group or not step.log_stream_prefix:
+        return []
+    logs = session.client("logs")
+    try:
+        streams = logs.describe_log_streams(logGroupName=step.log_group, logStreamNamePrefix=step.log_stream_prefix)
+        return [
+            event["message"].rstrip()
+            for stream in streams["logStreams"]
+            for event in logs.get_log_events(
+                logGroupName=step.log_group, logStreamName=stream["logStreamName"], limit=lines, startFromHead=False
+            )["events"]
+        ]
+    except ClientError:
+        return []
+
+
+def executions_of(session: boto3.Session, pipeline: str) -> Iterator[str]:
+    """Yield a pipeline's executions, newest first."""
+    client = session.client("sagemaker")
+    for page in client.get_paginator("list_pipeline_executions").paginate(
+        PipelineName=pipeline, SortBy="CreationTime", SortOrder="Descending"
+    ):
+        for summary in page["PipelineExecutionSummaries"]:
+            yield summary["PipelineExecutionArn"]

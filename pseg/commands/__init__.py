@@ -1,0 +1,1 @@
+"""The commands of ``pseg``, one module each; they alone print."""

@@ -1,0 +1,97 @@
+"""The embedded AWS from outside: start it, find it, stop it, and decide which AWS a command speaks to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from contracts.errors import ServiceError
+from pseg.local_aws.session import SessionFile, is_running, read_session, state_dir
+
+START_SECONDS = 60
+STOP_SECONDS = 20
+OWN_ENVIRONMENT = (
+    "AWS_ENDPOINT_URL",
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
+
+
+def log_path() -> Path:
+    """Return where the embedded AWS process writes its log."""
+    return state_dir() / "embedded-aws.log"
+
+
+def start(port: int = 0) -> tuple[SessionFile, bool]:
+    """Start the embedded AWS, or find the one that is up; return its session and whether it was started now.
+
+    Raises
+    ------
+    ServiceError
+        If it does not come up.
+    """
+    if session := read_session():
+        return session, False
+    state_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAGEMAKER_"))}
+    with log_path().open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pseg.local_aws.server", "--port", str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=environment,
+        )
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if session := read_session():
+            return session, True
+        time.sleep(0.1)
+    process.kill()
+    raise ServiceError(
+        "the embedded AWS did not start", where=str(log_path()), why=tail(log_path()), fix="mend what the log names"
+    )
+
+
+def stop() -> bool:
+    """Stop the embedded AWS and wait until it is gone; tell whether one was up."""
+    session = read_session()
+    if session is None:
+        return False
+    os.kill(session.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while is_running():
+        if time.monotonic() > deadline:
+            os.kill(session.pid, signal.SIGKILL)
+        time.sleep(0.1)
+    return True
+
+
+def tail(path: Path, lines: int = 3) -> str:
+    """Last lines of a text file, empty if there is none."""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.is_file() else ""
+
+
+def use(session: SessionFile, party: str = "brand") -> None:
+    """Point this process's AWS clients at the embedded AWS."""
+    os.environ.update(session.exports(party))
+
+
+def choose_aws() -> str:
+    """Decide which AWS a command speaks to, point this process at it, and say which.
+
+    What the environment names wins; else the embedded AWS if it is up; else boto3's own search for an account.
+    """
+    if any(os.environ.get(name) for name in OWN_ENVIRONMENT):
+        return os.environ.get("AWS_ENDPOINT_URL") or "the AWS account of the environment"
+    if session := read_session():
+        use(session)
+        return f"the embedded AWS on {session.endpoint}"
+    return "the AWS account of boto3's configuration"

@@ -1,0 +1,123 @@
+"""``pseg model``: the registry. A person decides which model may score."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pseg.commands.options import AsJson, ProjectOption
+from pseg.console import answer, print_json, print_table, say
+
+if TYPE_CHECKING:
+    import boto3
+
+    from pseg.aws_models import Decision
+
+app = typer.Typer(help="Registered models: list, show, approve, reject.", no_args_is_help=True)
+GoalArgument = Annotated[str, typer.Argument(help="The goal whose model it is.")]
+Version = Annotated[int | None, typer.Option(help="Version; by default the newest.")]
+Comment = Annotated[str, typer.Option(help="Why; kept with the model.")]
+
+
+@app.command("list")
+def list_models(project: ProjectOption = Path(), as_json: AsJson = False) -> None:
+    """List the registered models of a project, newest first.
+
+    Example: pseg model list --project examples/cdnow
+    """
+    from pseg.project import read_project
+
+    opened = read_project(project)
+    session = open_session()
+    from pseg.aws_models import list_packages
+
+    packages = [package for goal in opened.goals for package in list_packages(session, opened.name, goal.name)]
+    if as_json:
+        print_json("model.list", {"models": [asdict(package) for package in packages]})
+        return
+    print_table(
+        ("goal", "version", "status", "registered"), [(p.goal, str(p.version), p.status, p.created) for p in packages]
+    )
+
+
+@app.command()
+def show(goal: GoalArgument, project: ProjectOption = Path(), version: Version = None, as_json: AsJson = False) -> None:
+    """Show one registered model and where it comes from.
+
+    Example: pseg model show buy --project examples/cdnow
+    """
+    from pseg.project import read_project
+
+    opened = read_project(project)
+    session = open_session()
+    from pseg.aws_models import pick_package
+
+    package = pick_package(session, opened.name, goal, version)
+    if as_json:
+        print_json("model.show", asdict(package))
+        return
+    answer.print(f"{package.goal} version {package.version}, {package.status}, registered {package.created}")
+    answer.print(package.arn)
+    for key, value in sorted(package.properties.items()):
+        answer.print(f"  {key:<10} {value}", markup=False)
+
+
+@app.command()
+def approve(
+    goal: GoalArgument,
+    project: ProjectOption = Path(),
+    version: Version = None,
+    comment: Comment = "",
+    as_json: AsJson = False,
+) -> None:
+    """Approve a model: the score pipeline then uses it.
+
+    Example: pseg model approve buy --project examples/cdnow
+    """
+    set_status("Approved", goal, project, version, comment, as_json)
+
+
+@app.command()
+def reject(
+    goal: GoalArgument,
+    project: ProjectOption = Path(),
+    version: Version = None,
+    comment: Comment = "",
+    as_json: AsJson = False,
+) -> None:
+    """Reject a model: the score pipeline then does not use it.
+
+    Example: pseg model reject buy --project examples/cdnow --comment "too few buyers in the test"
+    """
+    set_status("Rejected", goal, project, version, comment, as_json)
+
+
+def set_status(status: Decision, goal: str, project: Path, version: int | None, comment: str, as_json: bool) -> None:
+    """Set a model's approval status and say what is next."""
+    from pseg.project import read_project
+
+    opened = read_project(project)
+    session = open_session()
+    from pseg.aws_models import decide, pick_package
+
+    package = pick_package(session, opened.name, goal, version)
+    decide(session, package, status, comment or f"{status} by pseg model")
+    if as_json:
+        print_json(f"model.{status.lower()}", {"arn": package.arn, "version": package.version, "status": status})
+        return
+    answer.print(f"{goal} version {package.version} is {status}")
+    if status == "Approved":
+        say(f"Next  pseg pipeline start {opened.name}-score --project {project}")
+
+
+def open_session() -> boto3.Session:
+    """Open a boto3 session on the AWS that the environment names, and say which."""
+    from pseg.commands.embedded import choose_aws
+
+    say(f"using {choose_aws()}")
+    import boto3
+
+    return boto3.Session()

@@ -1,0 +1,168 @@
+"""``pseg pipeline``: the two pipelines of a project, in whichever AWS the environment names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from contracts.errors import SettingsError
+from pseg.commands.options import AsJson, ProjectOption
+from pseg.commands.run import show_failure
+from pseg.console import EXIT_NO, StepLines, answer, print_json, print_table, say
+from pseg.pipelines_quietly import Kind
+
+app = typer.Typer(help="The train and score pipelines: definition, upsert, start, status.", no_args_is_help=True)
+PipelineName = Annotated[str, typer.Argument(help="PROJECT-train or PROJECT-score.")]
+Role = Annotated[
+    str | None, typer.Option(help="ARN of the pipeline's role; by default pseg-PROJECT-pipeline of this account.")
+]
+
+
+def kind_of(name: str) -> Kind:
+    """Tell train from score by a pipeline's name."""
+    if name.endswith("-train"):
+        return "train"
+    if name.endswith("-score"):
+        return "score"
+    raise SettingsError(f"{name} is not a pipeline of ours", fix="PROJECT-train or PROJECT-score")
+
+
+def find_role(project: str, role: str | None) -> str:
+    """Return the role given, or the one that a project's infrastructure makes."""
+    if role:
+        return role
+    import boto3
+
+    return str(boto3.client("iam").get_role(RoleName=f"pseg-{project}-pipeline")["Role"]["Arn"])
+
+
+@app.command()
+def definition(
+    project: Annotated[Path, typer.Argument(help="Project folder.")],
+    score: Annotated[bool, typer.Option("--score", help="The score pipeline instead of the train pipeline.")] = False,
+    role: Role = None,
+) -> None:
+    """Print a pipeline's definition as JSON. The same project gives the same bytes.
+
+    Example: pseg pipeline definition examples/cdnow --score
+    """
+    from pseg.commands.embedded import choose_aws
+    from pseg.pipelines_quietly import make_pipeline
+    from pseg.project import read_project
+
+    say(f"using {choose_aws()}")
+    opened = read_project(project)
+    pipeline = make_pipeline(opened, "score" if score else "train", find_role(opened.name, role))
+    answer.print(pipeline.definition(), markup=False)
+
+
+@app.command()
+def upsert(
+    project: Annotated[Path, typer.Argument(help="Project folder.")], role: Role = None, as_json: AsJson = False
+) -> None:
+    """Create or update both pipelines of a project.
+
+    Example: pseg pipeline upsert examples/cdnow
+    """
+    from pseg.commands.embedded import choose_aws
+    from pseg.pipelines_quietly import upsert_pipeline
+    from pseg.project import read_project
+
+    say(f"using {choose_aws()}")
+    opened = read_project(project)
+    arns = [upsert_pipeline(opened, kind, find_role(opened.name, role)) for kind in ("train", "score")]
+    if as_json:
+        print_json("pipeline.upsert", {"pipelines": arns})
+    else:
+        answer.print("\n".join(arns))
+        say(f"Next  pseg pipeline start {opened.name}-train --project {project}")
+
+
+@app.command()
+def start(
+    name: PipelineName,
+    project: ProjectOption = Path(),
+    as_of: Annotated[str | None, typer.Option(help="Day to score as of, YYYY-MM-DD.")] = None,
+    role: Role = None,
+    wait: Annotated[bool, typer.Option(help="Follow the execution to its end.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Put a pipeline up and start it; the score pipeline uses each goal's latest approved model, or refuses.
+
+    Examples
+    --------
+    pseg pipeline start cdnow-train --project examples/cdnow
+    pseg pipeline start cdnow-score --project examples/cdnow --as-of 1998-06-30
+    """
+    from pseg.commands.embedded import choose_aws
+    from pseg.project import read_project
+
+    kind, opened = kind_of(name), read_project(project)
+    if name != f"{opened.name}-{kind}":
+        raise SettingsError(
+            f"{name} is not a pipeline of {opened.name}", where=str(project), fix="name its folder: --project"
+        )
+    say(f"using {choose_aws()}")
+    import boto3
+
+    from pseg.aws_executions import follow, read_log
+    from pseg.aws_models import approved_parameters
+    from pseg.pipelines_quietly import start_pipeline
+    from pseg.results import fetch_results
+
+    session = boto3.Session()
+    parameters = {"AsOf": as_of} if as_of else {}
+    if kind == "score":
+        parameters |= approved_parameters(session, opened.name, [goal.name for goal in opened.goals])
+    arn = start_pipeline(opened, kind, find_role(opened.name, role), parameters)
+    if not wait:
+        print_json("pipeline.start", {"execution": arn}) if as_json else answer.print(arn)
+        return
+    with StepLines() as lines:
+        state = follow(session, arn, lines.show)
+    if state.status != "Succeeded":
+        show_failure(state, read_log(session, state.failed_step) if state.failed_step else [], as_json)
+        raise typer.Exit(EXIT_NO)
+    manifests = fetch_results(session, opened, state.execution_id, "candidate" if kind == "train" else "approved")
+    if as_json:
+        print_json("pipeline.start", {"execution": arn, "status": state.status, "output": str(opened.output_dir)})
+        return
+    for manifest in manifests:
+        for segment in manifest.segments:
+            answer.print(f"{segment.name}  {manifest.status}  {segment.people:,} people  {manifest.model}")
+    say(f"Files  {opened.output_dir}        Next  pseg segments list --project {project}")
+
+
+@app.command()
+def status(name: PipelineName, as_json: AsJson = False) -> None:
+    """Show a pipeline's latest execution, step by step; exit code 1 if it failed.
+
+    Example: pseg pipeline status cdnow-train
+    """
+    from pseg.commands.embedded import choose_aws
+
+    say(f"using {choose_aws()}")
+    import boto3
+
+    from contracts.errors import ServiceError
+    from pseg.aws_executions import executions_of, read_execution, read_log
+
+    session = boto3.Session()
+    arn = next(executions_of(session, name), None)
+    if arn is None:
+        raise ServiceError(f"{name} was never started", fix=f"pseg pipeline start {name} --project FOLDER")
+    state = read_execution(session, arn)
+    if as_json:
+        steps = [{"name": s.name, "status": s.status, "seconds": s.seconds, "reason": s.reason} for s in state.steps]
+        print_json(
+            "pipeline.status", {"execution": arn, "status": state.status, "reason": state.reason, "steps": steps}
+        )
+    else:
+        answer.print(f"{name}  execution {state.execution_id}  {state.status} after {state.seconds:.0f} s")
+        rows = [(s.name, s.status, f"{s.seconds:.1f} s", s.summary or s.reason) for s in state.steps]
+        print_table(("step", "status", "time", ""), rows, right=(2,))
+        if state.status == "Failed":
+            show_failure(state, read_log(session, state.failed_step) if state.failed_step else [], as_json=False)
+    raise typer.Exit(EXIT_NO if state.status == "Failed" else 0)

@@ -1,0 +1,139 @@
+"""``pseg run``: the whole journey of a project folder on the embedded AWS."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from contracts.errors import PsegError, ServiceError
+from pseg.commands.options import AsJson
+from pseg.console import EXIT_NO, StepLines, answer, fail, print_json, print_table, say
+
+
+def run(
+    project: Annotated[Path, typer.Argument(help="Project folder with a project.toml.")],
+    as_of: Annotated[
+        str | None, typer.Option(help="Score as of this day (YYYY-MM-DD) instead of project.toml's.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a project from the Clean Rooms query to segment CSVs, on the embedded AWS.
+
+    Starts the embedded AWS if it is not up, and leaves it up, so that you can look at the run and approve the model.
+
+    Example: pseg run examples/cdnow
+    """
+    try:
+        run_project(project, as_of, as_json)
+    except PsegError as error:
+        fail(error, "run", as_json)
+
+
+def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
+    """Start what is needed, run the train pipeline, fetch and show what it made."""
+    from pseg.project import read_project
+
+    project = read_project(path)
+    day = date.fromisoformat(as_of) if as_of else project.as_of
+    if day is None:
+        raise ServiceError(
+            "the run has no date", where="project.toml", fix="set as_of there, or give --as-of YYYY-MM-DD"
+        )
+    from pseg.commands import embedded
+    from pseg.local_aws.session import BRAND_ACCOUNT, PARTNER_ACCOUNT
+
+    session, _ = embedded.start()
+    say(
+        f"embedded AWS up on {session.endpoint.removeprefix('http://')} · "
+        f"brand {BRAND_ACCOUNT} · partner {PARTNER_ACCOUNT}"
+    )
+    embedded.use(session)
+    import boto3
+
+    from pseg.aws_accounts import prepare_accounts
+    from pseg.aws_executions import follow, read_log
+    from pseg.pipelines_quietly import start_pipeline
+    from pseg.results import fetch_results, read_evaluations
+
+    brand = boto3.Session()
+    partner = boto3.Session(
+        aws_access_key_id=session.partner.access_key_id,
+        aws_secret_access_key=session.partner.secret_access_key,
+        region_name=session.region,
+    )
+    role, _ = prepare_accounts(project, brand, partner)
+    say("estimate $0.00 (embedded)")
+    arn = start_pipeline(project, "train", role, {"AsOf": day.isoformat()})
+    with StepLines() as lines:
+        state = follow(brand, arn, lines.show)
+    if state.status != "Succeeded":
+        show_failure(state, read_log(brand, state.failed_step) if state.failed_step else [], as_json)
+        raise typer.Exit(EXIT_NO)
+    manifests = fetch_results(brand, project, state.execution_id, "candidate")
+    evaluations = read_evaluations(project)
+    if as_json:
+        print_json(
+            "run",
+            {
+                "execution": state.arn,
+                "seconds": round(state.seconds, 1),
+                "output": str(project.output_dir),
+                "notice": project.notice,
+                "evaluations": [
+                    {"goal": e.goal, "auc": e.auc, "lift_top_tenth": e.tenths[0].lift} for e in evaluations
+                ],
+                "segments": [
+                    {"name": s.name, "people": s.people, "expected": s.expected, "files": [f.key for f in s.files]}
+                    for manifest in manifests
+                    for s in manifest.segments
+                ],
+            },
+        )
+        return
+    print_table(
+        ("segment", "people", "expected", "file"),
+        [
+            (s.name, f"{s.people:,}", f"{s.expected:,.0f}", file.key)
+            for manifest in manifests
+            for s in manifest.segments
+            for file in s.files
+        ],
+        right=(1, 2),
+    )
+    if project.notice:
+        answer.print(project.notice)
+    answer.print(
+        f"Files  {project.output_dir}        Next  pseg model approve {project.goals[0].name} --project {path}"
+    )
+
+
+def show_failure(state: Any, log: list[str], as_json: bool) -> None:
+    """Say which step failed, why, and the end of its log."""
+    step = state.failed_step
+    document = {
+        "execution": state.arn,
+        "status": state.status,
+        "error": {
+            "code": EXIT_NO,
+            "what": f"{step.name} failed" if step else f"the run is {state.status}",
+            "where": f"{state.pipeline}, execution {state.execution_id}",
+            "why": step.reason if step else state.reason,
+            "fix": "mend what the reason names and run again; nothing was published",
+        },
+        "log_group": step.log_group if step else "",
+        "log_stream_prefix": step.log_stream_prefix if step else "",
+        "log": log,
+    }
+    if as_json:
+        print_json("run", document)
+        return
+    say(f"\n{document['error']['what']} · {document['error']['where']}")
+    say(f"  why    {document['error']['why']}")
+    if step and step.log_group:
+        say(f"  log    {step.log_group} {step.log_stream_prefix}")
+        for line in log:
+            say(f"         {line}")
+    say(f"  fix    {document['error']['fix']}")
