@@ -1,8 +1,8 @@
 """Step Publish: scored CSVs become the segments of one goal.
 
-Comes in: every scored CSV of the run (``*.out``). Goes out: ``segments/<name>/*.csv`` and, last of all, ``manifest.json``
-beside them. Whole populations are ranked exactly, and chosen lines are copied byte for byte. All or nothing: without its
-manifest nothing was published, and what a broken attempt left is removed by the next.
+Comes in: every scored CSV of the run (``*.out``). Goes out: ``segments/<name>/*.csv`` and, last of all,
+``manifest.json`` beside them. Whole populations are ranked exactly, and chosen lines are copied byte for byte. All or
+nothing: without its manifest nothing was published, and what a broken attempt left is removed by the next.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from contracts.segment_file import header, read_lines
 from contracts.segment_manifest import (
     FILE_NAME,
     STATUSES,
+    PublishedFile,
     PublishedSegment,
     SegmentManifest,
     describe_file,
@@ -90,7 +91,8 @@ def write_segment(folder: Path, segment: Segment, population: list[ScoredLine]) 
     target = folder / "segments" / segment.name
     target.mkdir(parents=True, exist_ok=True)
     first = (",".join(header(segment.goal)) + "\n").encode()
-    files, start = [], 0
+    files: list[PublishedFile] = []
+    start = 0
     while start < len(chosen):
         path = target / f"part-{len(files):04d}.csv"
         size, end = len(first), start
@@ -136,7 +138,9 @@ def upload(folder: Path, manifest: SegmentManifest, uri: str) -> None:
             wr.s3.download(path=f"{uri}/{key}", local_file=str(Path(copy) / key))
         verify_files(manifest, Path(copy))
     if sorted(wr.s3.list_objects(f"{uri}/")) != sorted(f"{uri}/{key}" for key in keys):
-        raise VerificationError("other files lie where the segments were written", where=uri, fix="publish the run again")
+        raise VerificationError(
+            "other files lie where the segments were written", where=uri, fix="publish the run again"
+        )
     wr.s3.upload(local_file=str(folder / FILE_NAME), path=f"{uri}/{FILE_NAME}")
 
 
@@ -151,7 +155,9 @@ def publish(ml_dir: Path, goal: str, status: str, model: str, as_of: str, execut
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         published = tuple(write_segment(folder, segment, population) for segment in segments)
-        manifest = SegmentManifest(settings.project, goal, status, as_of, execution_id, model, settings.notice, published)
+        manifest = SegmentManifest(
+            settings.project, goal, status, as_of, execution_id, model, settings.notice, published
+        )
         (folder / FILE_NAME).write_bytes(manifest.to_json())
         upload(folder, manifest, uri.rstrip("/"))
     return ", ".join(f"{segment.name} {segment.people:,} people" for segment in published)

@@ -78,4 +78,6 @@ def read_evaluation(path: Path) -> Evaluation:
         checks = tuple(Check(**check) for check in document["checks"])
         return Evaluation(**rest, tenths=tenths, checks=checks)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ContractError("this is not an evaluation", where=str(path), why=str(error), fix="run Evaluate again") from error
+        raise ContractError(
+            "this is not an evaluation", where=str(path), why=str(error), fix="run Evaluate again"
+        ) from error

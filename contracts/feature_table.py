@@ -118,7 +118,9 @@ def encode(rows: pa.Table, table: FeatureTable, where: str) -> npt.NDArray[np.fl
     for position, feature in enumerate(table.features):
         if feature.name not in rows.schema.names:
             raise ContractError(
-                f"feature {feature.name} is missing", where=f"{where}, {rows.num_rows:,} rows", fix="run BuildFeatures again"
+                f"feature {feature.name} is missing",
+                where=f"{where}, {rows.num_rows:,} rows",
+                fix="run BuildFeatures again",
             )
         values = rows.column(feature.name)
         is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)

@@ -52,7 +52,9 @@ def read_model_card(folder: Path) -> ModelCard:
         document.pop("schema")
         return ModelCard(**{**document, "training_as_of": tuple(document["training_as_of"])})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ContractError("this is not a model artifact", where=str(path), why=str(error), fix="train again") from error
+        raise ContractError(
+            "this is not a model artifact", where=str(path), why=str(error), fix="train again"
+        ) from error
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -61,5 +63,7 @@ def unpack(archive: Path, folder: Path) -> Path:
         with tarfile.open(archive, "r:gz") as tar:
             tar.extractall(folder, filter="data")
     except (tarfile.TarError, OSError) as error:
-        raise ContractError("the model artifact can't be unpacked", where=str(archive), why=str(error), fix="train again") from error
+        raise ContractError(
+            "the model artifact can't be unpacked", where=str(archive), why=str(error), fix="train again"
+        ) from error
     return folder

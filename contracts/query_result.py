@@ -1,4 +1,4 @@
-"""Doorway *query result*: what the partner knows about the matched customers. Written by Clean Rooms, read by processing.
+"""Doorway *query result*: what the partner knows about matched customers. Written by Clean Rooms, read by processing.
 
 ``customer_key``, the partner's columns that the project asks for, and ``attribute_date`` where the partner has one.
 """
@@ -12,7 +12,7 @@ DATE = "attribute_date"
 
 
 def query_result_contract(partner_columns: tuple[str, ...]) -> TableContract:
-    """Build the contract of one project's result: the key, the columns asked for, the date where the partner has one."""
+    """Build the contract of one project's result: key, columns asked for, the date where the partner has one."""
     columns = [Column(KEY, "text")]
     columns += [Column(name, "value", may_be_null=True) for name in partner_columns if name != DATE]
     if DATE in partner_columns:
@@ -20,5 +20,5 @@ def query_result_contract(partner_columns: tuple[str, ...]) -> TableContract:
     return TableContract(
         name="query result",
         columns=tuple(columns),
-        remedy="the result must hold what [query].columns in project.toml asks for; ask the partner if a column changed",
+        remedy="the result must hold what [query].columns in project.toml asks for; did the partner change a column?",
     )

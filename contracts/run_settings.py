@@ -18,7 +18,7 @@ FILE_NAME = "run_settings.json"
 
 @dataclass(frozen=True)
 class Goal:
-    """What to predict: will a customer have an event of this type within ``horizon_days`` after the snapshot?"""
+    """What to predict: that a customer has an event of this type within ``horizon_days`` after the snapshot."""
 
     name: str
     event_type: str
@@ -73,7 +73,9 @@ class RunSettings:
         for goal in self.goals:
             if goal.name == name:
                 return goal
-        raise SettingsError(f"there is no goal named {name}", where=FILE_NAME, fix=f"one of {[g.name for g in self.goals]}")
+        raise SettingsError(
+            f"there is no goal named {name}", where=FILE_NAME, fix=f"one of {[g.name for g in self.goals]}"
+        )
 
     def segments_of(self, goal: str) -> tuple[Segment, ...]:
         """Return the segments that one goal fills."""
@@ -99,7 +101,9 @@ def read_run_settings(folder: Path) -> RunSettings:
     path = folder / FILE_NAME
     try:
         document: dict[str, Any] = json.loads(path.read_text())
-        document["query"] = Query(**{**document["query"], "partner_columns": tuple(document["query"]["partner_columns"])})
+        document["query"] = Query(
+            **{**document["query"], "partner_columns": tuple(document["query"]["partner_columns"])}
+        )
         document["goals"] = tuple(Goal(**goal) for goal in document["goals"])
         document["segments"] = tuple(Segment(**segment) for segment in document["segments"])
         return RunSettings(**document)

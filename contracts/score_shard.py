@@ -78,7 +78,9 @@ def read_shard(source: pa.BufferReader | Path, table: FeatureTable) -> pa.Table:
     try:
         rows = pq.read_table(source)
     except (pa.ArrowInvalid, OSError) as error:
-        raise ContractError("the shard is not a Parquet file", why=str(error), fix="send a shard of BuildFeatures") from error
+        raise ContractError(
+            "the shard is not a Parquet file", why=str(error), fix="send a shard of BuildFeatures"
+        ) from error
     found = (rows.schema.metadata or {}).get(FINGERPRINT_KEY, b"none").decode()
     if found != table.fingerprint:
         raise ContractError(

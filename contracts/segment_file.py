@@ -36,7 +36,7 @@ def header(goal: str) -> list[str]:
 
 
 def writable_mask(rows: pa.Table) -> pa.ChunkedArray:
-    """Mark the rows whose endpoint values keep the format's rules: present, at most 100 characters, no control character."""
+    """Mark the rows whose endpoint values keep the rules: present, at most 100 characters, no control character."""
     mask = pa.chunked_array([pa.array(np.ones(rows.num_rows, dtype=bool))])
     for name in ENDPOINT_COLUMNS:
         values = rows.column(name)
@@ -63,7 +63,9 @@ def write_scored_csv(endpoints: pa.Table, scores: npt.NDArray[np.floating], goal
     """
     if not bool(np.all((scores >= 0) & (scores <= 1))):
         bad = int(np.sum(~((scores >= 0) & (scores <= 1))))
-        raise ContractError(f"{bad:,} of {len(scores):,} scores are missing or outside 0 to 1", where=score_column(goal))
+        raise ContractError(
+            f"{bad:,} of {len(scores):,} scores are missing or outside 0 to 1", where=score_column(goal)
+        )
     unwritable = endpoints.num_rows - (pc.sum(writable_mask(endpoints)).as_py() or 0)
     if unwritable:
         raise ContractError(
@@ -96,10 +98,15 @@ def read_lines(path: Path, goal: str) -> Iterator[tuple[list[str], bytes]]:
         first = handle.readline()
         if first.decode("utf-8", "replace") != ",".join(header(goal)) + "\n":
             raise ContractError(
-                "the header is not that of a scored CSV", where=path.name, why=f"found {first[:200]!r}", fix="score again"
+                "the header is not that of a scored CSV",
+                where=path.name,
+                why=f"found {first[:200]!r}",
+                fix="score again",
             )
         for number, line in enumerate(handle, start=2):
             values = next(csv.reader(io.StringIO(line.decode("utf-8"))))
             if len(values) != len(header(goal)) or not line.endswith(b"\n"):
-                raise ContractError(f"line {number} is cut off or not of this format", where=path.name, fix="score again")
+                raise ContractError(
+                    f"line {number} is cut off or not of this format", where=path.name, fix="score again"
+                )
             yield values, line

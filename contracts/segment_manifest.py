@@ -1,4 +1,4 @@
-"""Doorway *segment manifest*: what a publish wrote, beside the files and written last. Without it nothing was published."""
+"""Doorway *segment manifest*: what a publish wrote, beside the files and written last. Without it, nothing counts."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class PublishedFile:
 class PublishedSegment:
     """One segment: its rule in numbers, where everyone went, and its files.
 
-    ``waterfall`` runs from the scored rows to the file: each entry is a reason and how many rows it took away; the first
-    is the start, and start minus all the others is the number of people in the file.
+    ``waterfall`` runs from the scored rows to the file: each entry is a reason and how many rows it took away; the
+    first is the start, and start minus all the others is the number of people in the file.
     """
 
     name: str
@@ -86,7 +86,9 @@ def parse_manifest(document: dict[str, Any], where: str) -> SegmentManifest:
         rest = {key: value for key, value in document.items() if key not in ("schema", "segments")}
         manifest = SegmentManifest(**rest, segments=segments)
     except (KeyError, TypeError, ValueError) as error:
-        raise ContractError("this is not a segment manifest", where=where, why=str(error), fix="publish again") from error
+        raise ContractError(
+            "this is not a segment manifest", where=where, why=str(error), fix="publish again"
+        ) from error
     for segment in manifest.segments:
         (_, start), *drops = segment.waterfall
         if start - sum(count for _, count in drops) != segment.people:

@@ -19,7 +19,7 @@ from contracts.errors import ContractError
 KINDS: dict[str, Callable[[pa.DataType], bool]] = {
     "text": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or is_text_dictionary(t),
     "number": lambda t: pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t),
-    "boolean": pa.types.is_boolean,
+    "boolean": lambda t: bool(pa.types.is_boolean(t)),
     "date": lambda t: pa.types.is_date(t) or pa.types.is_timestamp(t),
     "time": pa.types.is_timestamp,
 }
@@ -28,7 +28,7 @@ KINDS["value"] = lambda t: any(KINDS[kind](t) for kind in ("text", "number", "bo
 
 def is_text_dictionary(type_: pa.DataType) -> bool:
     """Tell if a type is a dictionary of strings."""
-    return pa.types.is_dictionary(type_) and pa.types.is_string(type_.value_type)
+    return bool(pa.types.is_dictionary(type_) and pa.types.is_string(type_.value_type))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ class TableContract:
             found = schema.field(position).type
             if not KINDS[column.kind](found):
                 raise ContractError(
-                    f"column {column.name} of {self.name} must be {column.kind}, got {found}", where=where, fix=self.remedy
+                    f"column {column.name} of {self.name} must be {column.kind}, got {found}",
+                    where=where,
+                    fix=self.remedy,
                 )
 
     def check_rows(self, batch: pa.RecordBatch | pa.Table, where: str) -> None:
@@ -140,7 +142,7 @@ def check_table(folder: Path, contract: TableContract) -> int:
     ContractError
         If the table breaks its contract or has no row.
     """
-    rows = sum(batch.num_rows for batch in read_batches(folder, contract))
+    rows: int = sum(batch.num_rows for batch in read_batches(folder, contract))
     if not rows:
         raise ContractError(f"{contract.name} has no rows", where=str(folder), fix=contract.remedy)
     return rows

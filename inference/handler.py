@@ -45,7 +45,9 @@ def model_fn(model_dir: str) -> Model:
     folder = Path(model_dir)
     table, card = read_feature_table(folder), read_model_card(folder)
     if card.fingerprint != table.fingerprint:
-        raise ContractError("the model was trained on other features than it carries", where=model_dir, fix="train again")
+        raise ContractError(
+            "the model was trained on other features than it carries", where=model_dir, fix="train again"
+        )
     return Model(xgb.Booster(model_file=folder / BOOSTER_NAME), table, card)
 
 
@@ -70,7 +72,9 @@ def transform_fn(model: Model, body: bytes, content_type: str, accept: str) -> t
     """
     try:
         if content_type != CONTENT_TYPE:
-            raise ContractError(f"content type must be {CONTENT_TYPE}, got {content_type}", fix="send a shard of BuildFeatures")
+            raise ContractError(
+                f"content type must be {CONTENT_TYPE}, got {content_type}", fix="send a shard of BuildFeatures"
+            )
         rows = read_shard(pa.BufferReader(body), model.table)
         scores = model.booster.inplace_predict(encode(rows, model.table, where="shard"))
         return write_scored_csv(rows, scores, model.card.goal), "text/csv"

@@ -1,7 +1,7 @@
 """The two pipelines of a project, as the SDK's own ``Pipeline``: ``train_pipeline`` and ``score_pipeline``.
 
-Comes in: a project.toml, a SageMaker session, a role. Goes out: a pipeline whose definition is the same bytes for the same
-project. What the definition needs (code, settings, local tables) is put into S3 under the hash of its content.
+Comes in: a project.toml, a SageMaker session, a role. Goes out: a pipeline whose definition is the same bytes for the
+same project. What the definition needs (code, settings, local tables) is put into S3 under the hash of its content.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ def train_pipeline(project: str | Path, *, session: Session | None = None, role:
     ------
     SettingsError
         If the project is wrong.
+    ServiceError
+        If AWS, or the embedded AWS, can't be reached.
     """
     from pipelines.definition import build_train_pipeline
 
@@ -51,13 +53,13 @@ def score_pipeline(project: str | Path, *, session: Session | None = None, role:
     return make(project, session, role, build_score_pipeline)
 
 
-def make(
-    path: str | Path, session: Session | None, role: str, build: Callable[[Builder, Any], Pipeline]
-) -> Pipeline:
+def make(path: str | Path, session: Session | None, role: str, build: Callable[[Builder, Any], Pipeline]) -> Pipeline:
     """Put a definition's inputs into S3 and wire the steps."""
+    from botocore.exceptions import EndpointConnectionError, NoCredentialsError
     from sagemaker.core import image_uris
     from sagemaker.core.workflow.pipeline_context import PipelineSession
 
+    from contracts.errors import ServiceError
     from contracts.run_settings import FILE_NAME
     from pipelines.code_bundle import collect_code
     from pipelines.definition import Builder, Locations, Machines
@@ -75,12 +77,20 @@ def make(
             return put_table(s3, bucket, f"{prefix}/tables/{table}", location)
         return location.rstrip("/") + "/"
 
-    locations = Locations(
-        code=put_folder(s3, bucket, f"{prefix}/code", collect_code()),
-        settings=put_folder(s3, bucket, f"{prefix}/settings", {FILE_NAME: settings.to_json()}),
-        events=locate("events", project.location("events")),
-        contacts=locate("contacts", project.location("contacts")),
-    )
+    try:
+        locations = Locations(
+            code=put_folder(s3, bucket, f"{prefix}/code", collect_code()),
+            settings=put_folder(s3, bucket, f"{prefix}/settings", {FILE_NAME: settings.to_json()}),
+            events=locate("events", project.location("events")),
+            contacts=locate("contacts", project.location("contacts")),
+        )
+    except (EndpointConnectionError, NoCredentialsError) as error:
+        raise ServiceError(
+            "AWS can't be reached",
+            where=s3.meta.endpoint_url,
+            why=str(error),
+            fix="start the embedded AWS (pseg local up) and use the exports it prints, or set up an AWS account",
+        ) from error
     machines = Machines(
         processing_image=aws.processing_image,
         xgboost_image=aws.xgboost_image

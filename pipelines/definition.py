@@ -53,7 +53,10 @@ JOB_RETRIES: list[RetryPolicy] = [
         max_attempts=5,
     ),
     SageMakerJobStepRetryPolicy(
-        failure_reason_types=[SageMakerJobExceptionTypeEnum.INTERNAL_ERROR, SageMakerJobExceptionTypeEnum.CAPACITY_ERROR],
+        failure_reason_types=[
+            SageMakerJobExceptionTypeEnum.INTERNAL_ERROR,
+            SageMakerJobExceptionTypeEnum.CAPACITY_ERROR,
+        ],
         interval_seconds=30,
         backoff_rate=2.0,
         max_attempts=3,
@@ -86,7 +89,9 @@ class Locations:
 class Builder:
     """The steps that both pipelines share, for one project, role and set of machines."""
 
-    def __init__(self, settings: RunSettings, locations: Locations, machines: Machines, role: str, as_of: str | None) -> None:
+    def __init__(
+        self, settings: RunSettings, locations: Locations, machines: Machines, role: str, as_of: str | None
+    ) -> None:
         self.settings = settings
         self.locations = locations
         self.machines = machines
@@ -157,7 +162,7 @@ class Builder:
         return RequestStep(name, StepTypeEnum.PROCESSING, request, **step)
 
     def query(self) -> RequestStep:
-        """Run the Clean Rooms query. Never cached (the partner's data changes); never repeated (each query is billed)."""
+        """Run the Clean Rooms query: never cached (the partner's data changes), never repeated (each is billed)."""
         return self.process(
             "QueryCleanRooms",
             "processing.query_clean_rooms",
@@ -316,7 +321,9 @@ class Builder:
                 "code": self.locations.code.rstrip("/").rsplit("/", 1)[-1],
             },
         }
-        return RequestStep(f"Register{camel(goal.name)}", StepTypeEnum.REGISTER_MODEL, request, retry_policies=SERVICE_RETRIES)
+        return RequestStep(
+            f"Register{camel(goal.name)}", StepTypeEnum.REGISTER_MODEL, request, retry_policies=SERVICE_RETRIES
+        )
 
     def create_model(self, goal: Goal, container: dict[str, Any]) -> RequestStep:
         """Create the model that batch transform runs."""

@@ -1,8 +1,8 @@
 """One pipeline step as the request that the service will make: the API's own names, nothing generated.
 
-The SDK's wrappers add time-stamped prefixes, random names and role checks, and its trainer has no entrypoint of ours; so
-steps hold the Create request itself and everything else of the SDK (pipeline, conditions, properties, retries) is used as
-it is. docs/adr/0003 tells why.
+The SDK's wrappers add time-stamped prefixes, random names and role checks, and its trainer has no entrypoint of ours;
+so steps hold the Create request itself and everything else of the SDK (pipeline, conditions, properties, retries) is
+used as it is. docs/adr/0003 tells why.
 """
 
 from __future__ import annotations

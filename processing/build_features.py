@@ -50,11 +50,11 @@ def training_table(
         names = ", ".join(column.name for column in columns)
         parts.append(
             f"""SELECT customer_key, DATE '{day}' AS snapshot_date, {split} AS split,
-            {features.label_sql(settings.goals, day)}, {names} FROM snapshot_{day:%Y%m%d}"""  # noqa: S608
+            {features.label_sql(settings.goals, day)}, {names} FROM snapshot_{day:%Y%m%d}"""
         )
     union = " UNION ALL ".join(parts)
     rows = connection.sql(
-        f"SELECT * FROM ({union}) WHERE split IS NOT NULL ORDER BY customer_key, snapshot_date"  # noqa: S608
+        f"SELECT * FROM ({union}) WHERE split IS NOT NULL ORDER BY customer_key, snapshot_date"
     ).to_arrow_table()
     refuse_flat_labels(rows, settings)
     learned = rows.filter(pc.equal(rows.column("split"), "train"))
@@ -97,7 +97,7 @@ def score_rows(
         How many endpoints the file format forbids, which were left out.
     """
     today, join, columns = features.snapshot(connection, settings, as_of)
-    (customers,) = features.one_row(connection, f"SELECT count(*) FROM {today}")  # noqa: S608
+    (customers,) = features.one_row(connection, f"SELECT count(*) FROM {today}")
     connection.from_parquet([str(path) for path in contacts], union_by_name=True).create_view("contacts", replace=True)
     names = ", ".join(f"s.{column.name}" for column in columns)
     rows = connection.sql(
@@ -106,7 +106,7 @@ def score_rows(
                c.customer_key AS "User.UserId", {names}
         FROM (SELECT DISTINCT channel_type, address, customer_key FROM contacts WHERE may_contact) c
         JOIN {today} s USING (customer_key)
-        ORDER BY c.customer_key, c.channel_type, c.address"""  # noqa: S608
+        ORDER BY c.customer_key, c.channel_type, c.address"""
     ).to_arrow_table()
     mask = writable_mask(rows)
     kept = rows.filter(mask)
@@ -140,8 +140,8 @@ def build_features(settings: RunSettings, as_of: date, inputs: Path, outputs: Pa
     dropped = f", {forbidden:,} endpoints left out (format)" if forbidden else ""
     return (
         f"{customers:,} customers, {join.matched:,} matched ({100 * join.matched / customers:.1f}%), "
-        f"{own} own + {len(table.features) - own} partner columns, {shards.num_rows:,} endpoints in {len(written)} shard(s)"
-        f"{dropped}"
+        f"{own} own + {len(table.features) - own} partner columns, "
+        f"{shards.num_rows:,} endpoints in {len(written)} shard(s){dropped}"
     )
 
 

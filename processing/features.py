@@ -1,7 +1,7 @@
 """Snapshots of customers: what was known of them on a date, and what they did after it.
 
 Comes in: checked events and the partner's answer, as DuckDB views. Goes out: tables with one row per customer and date.
-No time travel: ``features.sql`` reads nothing dated after the snapshot, and a partner value dated after it stops the run.
+No time travel: ``features.sql`` reads nothing dated after the snapshot, and a partner value dated after it stops all.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def definition_sha256() -> str:
 def register_events(connection: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
     """Register the event files as the view that ``features.sql`` reads; absent amounts and quantities are missing.
 
-    Both become decimals with six digits after the point: sums of decimals are exact, so the order of events, and with it
-    the number of threads, changes no bit of a feature.
+    Both become decimals with six digits after the point: sums of decimals are exact, so the order of events, and with
+    it the number of threads, changes no bit of a feature.
     """
     connection.from_parquet([str(path) for path in paths], union_by_name=True).create_view("raw_events")
     present = columns_of(connection, "raw_events")
@@ -68,7 +68,7 @@ def register_events(connection: duckdb.DuckDBPyConnection, paths: list[Path]) ->
         f"""CREATE VIEW events AS
         SELECT customer_key::VARCHAR AS customer_key, event_type::VARCHAR AS event_type,
                event_time::TIMESTAMP::DATE AS event_day, {optional}
-        FROM raw_events"""  # noqa: S608 -- both names are our own literals
+        FROM raw_events"""
     )
 
 
@@ -85,12 +85,16 @@ def training_goal(settings: RunSettings) -> Goal:
     horizons = {goal.horizon_days for goal in settings.goals}
     if len(horizons) > 1:
         raise ContractError(
-            f"goals have different horizons: {sorted(horizons)} days", where="project.toml", fix="give all goals one horizon_days"
+            f"goals have different horizons: {sorted(horizons)} days",
+            where="project.toml",
+            fix="give all goals one horizon_days",
         )
     return settings.goals[0]
 
 
-def one_row(connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any] | None = None) -> tuple[Any, ...]:
+def one_row(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, Any] | None = None
+) -> tuple[Any, ...]:
     """Run a query that has exactly one row and return it."""
     (row,) = connection.execute(sql, parameters or {}).fetchall()
     return tuple(row)
@@ -136,14 +140,14 @@ def partner_features(
         FROM (SELECT *, count(*) OVER (PARTITION BY {same}) AS copies,
                      row_number() OVER (PARTITION BY {KEY} ORDER BY {order}{row_hash}) AS place
               FROM {result} WHERE {KEY} IN (SELECT {KEY} FROM customers))
-        WHERE place = 1"""  # noqa: S608 -- names were checked when the project was read
+        WHERE place = 1"""
     )
-    matched, duplicates = one_row(connection, f"SELECT count(*), count(*) FILTER (copies > 1) FROM {name}")  # noqa: S608
+    matched, duplicates = one_row(connection, f"SELECT count(*), count(*) FILTER (copies > 1) FROM {name}")
     if matched and 100 * duplicates / matched > settings.max_duplicate_percent:
         raise ContractError(
             f"{duplicates:,} of {matched:,} matched customers have several partner rows of one date",
             where="query result",
-            why=f"more than {settings.max_duplicate_percent:g} percent: the partner's table has no single row per person",
+            why=f"over {settings.max_duplicate_percent:g} percent: the partner's table has no single row per person",
             fix="ask the partner for one row per identifier and date, or raise [query].max_duplicate_percent",
         )
     return name, PartnerJoin(matched, duplicates)
@@ -156,7 +160,7 @@ def refuse_later_values(connection: duckdb.DuckDBPyConnection, as_of: date, valu
         f"""SELECT count(*), max(oldest) FROM (
             SELECT min({DATE}::DATE) AS oldest FROM query_result
             WHERE {KEY} IN (SELECT {KEY} FROM customers) GROUP BY {KEY})
-        WHERE oldest > $as_of""",  # noqa: S608
+        WHERE oldest > $as_of""",
         {"as_of": as_of},
     )
     if later:
@@ -164,8 +168,13 @@ def refuse_later_values(connection: duckdb.DuckDBPyConnection, as_of: date, valu
             f"partner columns {', '.join(values)} of {later:,} customers are dated after the snapshot",
             where=f"query result, {DATE} up to {newest}, snapshot {as_of}",
             why="a model must not learn from what was not known yet",
-            fix=f"ask the partner for values as of {as_of}, or, if they never change, set partner_columns_are_static = true",
+            fix=f"ask the partner for values as of {as_of}, or set partner_columns_are_static if they never change",
         )
+
+
+def literal(text: str) -> str:
+    """Write a text as a literal of SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def label_sql(goals: tuple[Goal, ...], as_of: date) -> str:
@@ -174,8 +183,9 @@ def label_sql(goals: tuple[Goal, ...], as_of: date) -> str:
     for goal in goals:
         last = as_of + timedelta(days=goal.horizon_days)
         parts.append(
-            f"""(customer_key IN (SELECT customer_key FROM events WHERE event_type = '{goal.event_type}'
-            AND event_day > DATE '{as_of}' AND event_day <= DATE '{last}'))::TINYINT AS {LABEL_PREFIX}{goal.name}"""  # noqa: S608
+            f"""(customer_key IN (SELECT customer_key FROM events WHERE event_type = {literal(goal.event_type)}
+            AND event_day > DATE '{as_of}' AND event_day <= DATE '{last}'))::TINYINT
+            AS {LABEL_PREFIX}{goal.name}"""
         )
     return ",\n".join(parts)
 
@@ -183,11 +193,14 @@ def label_sql(goals: tuple[Goal, ...], as_of: date) -> str:
 def split_sql(seed: int, is_newest: bool, has_older: bool) -> str:
     """Write the split of a customer: fixed by its key alone, so that nobody is in two parts on any date.
 
-    With several snapshots the newest is only tested on and the older ones only learned from: split by customer and time.
+    With several snapshots the newest is only tested on and the older ones only learned from: by customer and time.
     """
     bucket = f"(('0x' || sha256('{seed}|' || customer_key)[:8])::BIGINT % 100)"
     test, validation = SPLIT_PERCENT["test"], SPLIT_PERCENT["validation"]
-    part = f"CASE WHEN {bucket} < {test} THEN 'test' WHEN {bucket} < {test + validation} THEN 'validation' ELSE 'train' END"
+    part = (
+        f"CASE WHEN {bucket} < {test} THEN 'test' "
+        f"WHEN {bucket} < {test + validation} THEN 'validation' ELSE 'train' END"
+    )
     if not has_older:
         return part
     return f"nullif({part}, 'test')" if not is_newest else f"CASE WHEN {part} = 'test' THEN 'test' END"
@@ -208,19 +221,21 @@ def snapshot(
         The features in their order, categories not filled in.
     """
     own = brand_features(connection, as_of)
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW customers AS SELECT customer_key FROM {own}")  # noqa: S608
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW customers AS SELECT customer_key FROM {own}")
     partner, join = partner_features(connection, settings, as_of)
     own_columns = [column for column in columns_of(connection, own) if column != KEY]
     partner_types = {c: t for c, t in columns_of(connection, partner).items() if c not in (KEY, "copies")}
     if clash := set(partner_types) & set(own_columns):
         raise ContractError(
-            f"partner columns have the names of our own features: {sorted(clash)}", where="query result", fix="rename them"
+            f"partner columns have the names of our own features: {sorted(clash)}",
+            where="query result",
+            fix="rename them",
         )
     cast = ", ".join(f"p.{c}" if t == "VARCHAR" else f"p.{c}::DOUBLE AS {c}" for c, t in partner_types.items())
     name = f"snapshot_{as_of:%Y%m%d}"
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE {name} AS
-        SELECT o.*, {cast} FROM {own} o LEFT JOIN {partner} p USING ({KEY}) ORDER BY {KEY}"""  # noqa: S608
+        SELECT o.*, {cast} FROM {own} o LEFT JOIN {partner} p USING ({KEY}) ORDER BY {KEY}"""
     )
     features = [Feature(column, "number", "brand") for column in own_columns]
     features += [Feature(c, "category" if t == "VARCHAR" else "number", "partner") for c, t in partner_types.items()]

@@ -41,12 +41,16 @@ def score_through_handler(model: Model, rows: pa.Table, table: FeatureTable) -> 
     """
     key = rows.column("customer_key").cast(pa.string())
     channel = pa.array(["CUSTOM"] * rows.num_rows)
-    shard = pa.table([channel, key, key, key, *[rows.column(name) for name in table.names]], [*ENDPOINT_COLUMNS, *table.names])
+    shard = pa.table(
+        [channel, key, key, key, *[rows.column(name) for name in table.names]], [*ENDPOINT_COLUMNS, *table.names]
+    )
     sink = pa.BufferOutputStream()
     pq.write_table(shard.replace_schema_metadata({FINGERPRINT_KEY: table.fingerprint.encode()}), sink)
     answer = transform_fn(model, sink.getvalue().to_pybytes(), CONTENT_TYPE, "text/csv")
     if not isinstance(answer, tuple):
-        raise ContractError("the handler refused the test customers", why=answer.get_data(as_text=True), fix="train again")
+        raise ContractError(
+            "the handler refused the test customers", why=answer.get_data(as_text=True), fix="train again"
+        )
     column = score_column(model.card.goal)
     return np.array([float(line[column]) for line in csv.DictReader(io.StringIO(answer[0]))])
 
@@ -82,12 +86,21 @@ def summarise_tenths(scores: Scores, labels: Labels, tenths: npt.NDArray[np.int8
             continue
         happened = float(labels[chosen].mean())
         rows.append(
-            Tenth(tenth, int(chosen.sum()), int(labels[chosen].sum()), float(scores[chosen].mean()), happened, happened / base)
+            Tenth(
+                tenth,
+                int(chosen.sum()),
+                int(labels[chosen].sum()),
+                float(scores[chosen].mean()),
+                happened,
+                happened / base,
+            )
         )
     return tuple(rows)
 
 
-def evaluate(scores: Scores, labels: Labels, keys: list[str], goal: Goal, split: str, model: Model, notice: str) -> Evaluation:
+def evaluate(
+    scores: Scores, labels: Labels, keys: list[str], goal: Goal, split: str, model: Model, notice: str
+) -> Evaluation:
     """Measure scores against what happened.
 
     Parameters
@@ -158,7 +171,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--ml-dir", type=Path, required=True)
     parser.add_argument("--goal", required=True)
     arguments = parser.parse_args(argv)
-    return run_job(lambda: run(arguments.ml_dir / "processing", arguments.goal), note=arguments.ml_dir / "output" / "message")
+    return run_job(
+        lambda: run(arguments.ml_dir / "processing", arguments.goal), note=arguments.ml_dir / "output" / "message"
+    )
 
 
 if __name__ == "__main__":
