@@ -1,0 +1,128 @@
+"""The README's journey on the real purchases: run, look, approve, score."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journey.conftest import Pseg
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the example, as a user would copy it."""
+    folder = tmp_path_factory.mktemp("journey") / "cdnow"
+    shutil.copytree(ROOT / "examples" / "cdnow", folder, ignore=shutil.ignore_patterns("output*", "__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first_run(pseg: Pseg, project: Path) -> dict[str, Any]:
+    """What ``pseg run --json`` says of the first run."""
+    done = pseg("run", str(project), "--json")
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def read_csv(project: Path) -> list[dict[str, str]]:
+    """Read the published segment."""
+    with (project / "output" / "segments" / "likely_buyers" / "part-0000.csv").open(
+        newline="", encoding="utf-8"
+    ) as handle:
+        return list(csv.DictReader(handle))
+
+
+@pytest.fixture(scope="module")
+def first_bytes(first_run: dict[str, Any], project: Path) -> bytes:
+    """The segment file of the first run."""
+    return (project / "output" / "segments" / "likely_buyers" / "part-0000.csv").read_bytes()
+
+
+def test_run_leaves_segments_manifest_evaluation_and_model(first_run: dict[str, Any], project: Path) -> None:
+    output = project / "output"
+    for name in (
+        "manifest.json",
+        "evaluation/buy/evaluation.json",
+        "model/buy/booster.ubj",
+        "model/buy/code/inference/handler.py",
+    ):
+        assert (output / name).is_file(), name
+    assert {path.suffix for path in (output / "segments" / "likely_buyers").iterdir()} == {".csv"}
+    assert first_run["notice"].startswith("Synthetic partner data")
+
+
+def test_segment_is_the_top_tenth_of_those_who_may_be_contacted(first_run: dict[str, Any], project: Path) -> None:
+    manifest = json.loads((project / "output" / "manifest.json").read_text())["manifests"][0]
+    segment = manifest["segments"][0]
+    rows = read_csv(project)
+    assert manifest["status"] == "candidate"
+    assert len(rows) == segment["people"] == -(-segment["waterfall"][0][1] // 10)
+    scores = [float(row["Metrics.buy_score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[-1] == segment["lowest_score"]
+    assert {row["ChannelType"] for row in rows} == {"EMAIL"}
+
+
+def test_model_is_as_good_as_the_literature_on_this_data(first_run: dict[str, Any]) -> None:
+    (evaluation,) = first_run["evaluations"]
+    assert evaluation["auc"] > 0.76
+    assert evaluation["lift_top_tenth"] > 2.5
+
+
+def test_segments_verify_notices_a_changed_file(first_bytes: bytes, pseg: Pseg, project: Path) -> None:
+    path = project / "output" / "segments" / "likely_buyers" / "part-0000.csv"
+    assert pseg("segments", "verify", "--project", str(project)).returncode == 0
+    path.write_bytes(first_bytes + b"EMAIL,stranger@example.com,x,y,0.9\n")
+    changed = pseg("segments", "verify", "--project", str(project), "--json")
+    path.write_bytes(first_bytes)
+    assert changed.returncode == 1
+    assert "is not what was published" in json.loads(changed.stdout)["error"]["what"]
+
+
+def test_nothing_approved_is_a_clear_error(first_run: dict[str, Any], pseg: Pseg, project: Path) -> None:
+    refused = pseg("pipeline", "start", "cdnow-score", "--project", str(project))
+    assert refused.returncode == 3
+    assert "no model of goal buy is approved" in refused.stderr
+    assert "pseg model approve buy" in refused.stderr
+
+
+def test_second_run_gives_the_same_bytes_and_approved_version_scores(
+    first_bytes: bytes, pseg: Pseg, project: Path
+) -> None:
+    assert pseg("run", str(project)).returncode == 0
+    path = project / "output" / "segments" / "likely_buyers" / "part-0000.csv"
+    assert path.read_bytes() == first_bytes
+    listed = json.loads(pseg("model", "list", "--project", str(project), "--json").stdout)["models"]
+    assert [(model["version"], model["status"]) for model in listed] == [
+        (2, "PendingManualApproval"),
+        (1, "PendingManualApproval"),
+    ]
+    assert pseg("model", "approve", "buy", "--version", "1", "--project", str(project)).returncode == 0
+    scored = pseg("pipeline", "start", "cdnow-score", "--project", str(project))
+    assert scored.returncode == 0, scored.stderr
+    manifest = json.loads((project / "output" / "manifest.json").read_text())["manifests"][0]
+    assert manifest["status"] == "approved"
+    assert manifest["model"].endswith(":model-package/cdnow-buy/1")
+    assert (project / "output" / "model" / "buy" / "booster.ubj").is_file()
+    shown = pseg("segments", "show", "likely_buyers", "--project", str(project)).stdout
+    assert "approved" in shown
+    assert "Synthetic partner data" in shown
+    status = json.loads(pseg("pipeline", "status", "cdnow-score", "--json").stdout)
+    assert status["status"] == "Succeeded"
+    assert {step["name"] for step in status["steps"]} == {
+        *("QueryCleanRooms", "BuildFeatures", "CreateModelBuy", "ScoreBuy", "PublishBuy")
+    }
+
+
+def test_rejected_model_is_not_used(first_run: dict[str, Any], pseg: Pseg, project: Path) -> None:
+    for version in ("1", "2"):
+        assert pseg("model", "reject", "buy", "--version", version, "--project", str(project)).returncode == 0
+    assert pseg("pipeline", "start", "cdnow-score", "--project", str(project)).returncode == 3

@@ -1,0 +1,125 @@
+"""What goes wrong names step, cause and log, and publishes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pandas as pd
+import psutil
+import pytest
+
+from tests.journey.conftest import Pseg
+from tests.worlds import TRAINING_DATE, write_project
+
+
+def kill_when_seen(state_dir: Path, module: str) -> threading.Thread:
+    """Kill, with SIGKILL, the first process of this embedded AWS that runs ``module``."""
+
+    def watch() -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            for process in psutil.process_iter(["cmdline"]):
+                command = process.info["cmdline"] or []
+                if module in command and any(str(state_dir) in part for part in command):
+                    os.kill(process.pid, signal.SIGKILL)
+                    return
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def manifests_in(exports: dict[str, str], project: str) -> list[str]:
+    """List the manifests that lie in a project's data bucket."""
+    s3: Any = boto3.client(
+        "s3",
+        endpoint_url=exports["AWS_ENDPOINT_URL"],
+        aws_access_key_id=exports["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=exports["AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
+    )
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=f"pseg-{project}-data", Prefix=f"{project}/runs/")
+    return [item["Key"] for page in pages for item in page.get("Contents", []) if item["Key"].endswith("manifest.json")]
+
+
+@pytest.mark.parametrize(
+    ("module", "step"),
+    [("training.train", "TrainBuy"), ("activation.publish", "PublishBuy")],
+    ids=["training", "publish"],
+)
+def test_killed_step_fails_the_run_by_name_and_publishes_nothing(
+    tmp_path: Path, pseg: Pseg, exports: dict[str, str], state_dir: Path, module: str, step: str
+) -> None:
+    name = f"killed-{step.lower()}"
+    project = write_project(tmp_path / name, name=f'name = "{name}"')
+    killer = kill_when_seen(state_dir, module)
+    done = pseg("run", str(project))
+    killer.join(timeout=5)
+    assert done.returncode == 1, done.stderr
+    assert f"{step} failed" in done.stderr
+    assert "SIGKILL" in done.stderr
+    assert "log    /aws/sagemaker/" in done.stderr
+    assert manifests_in(exports, name) == []
+    assert not (project / "output").exists()
+
+
+def test_step_that_exits_1_fails_the_run_with_its_own_reason(
+    tmp_path: Path, pseg: Pseg, exports: dict[str, str]
+) -> None:
+    project = write_project(tmp_path / "renamed", name='name = "renamed"')
+    contacts = pd.read_parquet(project / "data" / "contacts.parquet").rename(columns={"may_match": "consent"})
+    contacts.to_parquet(project / "data" / "contacts.parquet", index=False)
+    done = pseg("run", str(project), "--json")
+    assert done.returncode == 1
+    answer = json.loads(done.stdout)
+    assert answer["error"]["what"] == "QueryCleanRooms failed"
+    assert "column may_match is missing from contacts" in answer["error"]["why"]
+    assert "contacts.parquet" in answer["error"]["why"]
+    assert any("may_match" in line for line in answer["log"])
+    assert manifests_in(exports, "renamed") == []
+
+
+def test_partner_value_from_the_future_stops_the_run_by_name(tmp_path: Path, pseg: Pseg) -> None:
+    project = write_project(tmp_path / "future", name='name = "future"')
+    partner = pd.read_parquet(project / "data" / "partner.parquet")
+    partner["attribute_date"] = TRAINING_DATE + timedelta(days=1)
+    partner.to_parquet(project / "data" / "partner.parquet", index=False)
+    done = pseg("run", str(project))
+    assert done.returncode == 1
+    assert "BuildFeatures failed" in done.stderr
+    assert "partner columns affinity, band of" in done.stderr
+    assert "are dated after the snapshot" in done.stderr
+
+
+def test_failed_gate_registers_scores_and_publishes_nothing(
+    tmp_path: Path, pseg: Pseg, exports: dict[str, str]
+) -> None:
+    goal = '[[goals]]\nname = "buy"\nevent = "purchase"\nhorizon_days = 90\nminimum_auc = 0.99'
+    project = write_project(tmp_path / "weak", name='name = "weak"', goals=goal)
+    done = pseg("run", str(project), "--json")
+    assert done.returncode == 1
+    assert "goal buy: a check of the gate failed (AUC floor 0.99)" in json.loads(done.stdout)["error"]["why"]
+    assert json.loads(pseg("model", "list", "--project", str(project), "--json").stdout)["models"] == []
+    assert manifests_in(exports, "weak") == []
+    status = pseg("pipeline", "status", "weak-train")
+    assert status.returncode == 1
+    assert "GateFailedBuy" in status.stdout
+
+
+def test_nobody_matched_is_a_clear_error(tmp_path: Path, pseg: Pseg) -> None:
+    project = write_project(tmp_path / "strangers", name='name = "strangers"')
+    partner = pd.read_parquet(project / "data" / "partner.parquet")
+    partner["hashed_id"] = partner["hashed_id"].str[::-1]
+    partner.to_parquet(project / "data" / "partner.parquet", index=False)
+    done = pseg("run", str(project))
+    assert done.returncode == 1
+    assert "the query result is empty" in done.stderr
