@@ -117,7 +117,7 @@ class Executor:
         sagemaker.aws.busy_checks.append(lambda: bool(self.alive()))
 
     def alive(self) -> list[Execution]:
-        """Executions that have not ended."""
+        """List the executions that have not ended."""
         return [one for one in list(self.executions.values()) if one.thread and one.thread.is_alive()]
 
     def close(self) -> None:
