@@ -247,6 +247,9 @@ class Builder:
                 "TrainingInputMode": "File",
                 "ContainerEntrypoint": ["python3", "-m", "training.train"],
                 "ContainerArguments": ["--ml-dir", ML_DIR, "--goal", goal.name],
+                "MetricDefinitions": [
+                    {"Name": name, "Regex": f"{name}=([0-9.]+)"} for name in ("rounds", "validation_logloss")
+                ],
             },
             "Environment": {"PYTHONPATH": f"{data}/code"},
             "RoleArn": self.role,

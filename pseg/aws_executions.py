@@ -111,6 +111,9 @@ def summarise(client: Any, kind: str, details: dict[str, Any], job: str) -> str:
     """Say in one line what a finished step did."""
     if kind == "ProcessingJob":
         return str(client.describe_processing_job(ProcessingJobName=job).get("ExitMessage", ""))
+    if kind == "TrainingJob":
+        metrics = client.describe_training_job(TrainingJobName=job).get("FinalMetricDataList", [])
+        return ", ".join(f"{metric['MetricName'].replace('_', ' ')} {metric['Value']:g}" for metric in metrics)
     if kind == "RegisterModel":
         package = client.describe_model_package(ModelPackageName=details["Arn"])
         return f"version {package['ModelPackageVersion']}, {package['ModelApprovalStatus']}"

@@ -9,6 +9,7 @@ either would bend the probabilities that everything after this relies on.
 from __future__ import annotations
 
 import argparse
+import logging
 import shutil
 import sys
 from pathlib import Path
@@ -37,6 +38,8 @@ PARAMETERS: dict[str, Any] = {
     "subsample": 0.8,
     "colsample_bytree": 0.8,
 }
+logger = logging.getLogger(__name__)
+
 MAX_ROUNDS = 2000
 PATIENCE_ROUNDS = 50
 
@@ -75,6 +78,7 @@ def fit(train: xgb.QuantileDMatrix, validation: xgb.QuantileDMatrix, seed: int) 
         verbose_eval=100,
     )
     rounds = booster.best_iteration + 1
+    logger.info("rounds=%d validation_logloss=%.5f", rounds, booster.best_score)
     return booster[:rounds], rounds
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -94,10 +95,28 @@ def test_nothing_approved_is_a_clear_error(first_run: dict[str, Any], pseg: Pseg
     assert "pseg model approve buy" in refused.stderr
 
 
+def assert_readme_shows(output: str, csv_bytes: bytes) -> None:
+    """Compare the README's pasted output with a real one, but for times, port, version and folder."""
+    blocks = re.findall(
+        r"^```\n\$ (make demo|head -4 [^\n]*)\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S
+    )
+    pasted = {command.split()[0]: text for command, text in blocks}
+
+    def normal(text: str) -> list[str]:
+        for pattern in (r" +[0-9.]+ s\b", r":[0-9]{4,5}\b", r"version [0-9]+", r"\S*cdnow(/output)?\b"):
+            text = re.sub(pattern, " *", text)
+        return [line.rstrip() for line in text.splitlines()]
+
+    assert normal(pasted["make"]) == normal(output)
+    assert pasted["head"] == "".join(csv_bytes.decode().splitlines(keepends=True)[:4])
+
+
 def test_second_run_gives_the_same_bytes_and_approved_version_scores(
     first_bytes: bytes, pseg: Pseg, project: Path
 ) -> None:
-    assert pseg("run", str(project)).returncode == 0
+    second = pseg("run", str(project))
+    assert second.returncode == 0
+    assert_readme_shows(second.stderr + second.stdout, first_bytes)
     path = project / "output" / "segments" / "likely_buyers" / "part-0000.csv"
     assert path.read_bytes() == first_bytes
     listed = json.loads(pseg("model", "list", "--project", str(project), "--json").stdout)["models"]
