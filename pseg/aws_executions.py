@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,6 +69,12 @@ def follow(
         wait = poll_seconds if now != before else min(wait * 1.2, 15)
         before = now
         time.sleep(wait)
+
+
+def stop(session: boto3.Session, arn: str, poll_seconds: float = 0.5) -> ExecutionState:
+    """Stop an execution and wait until it is in a final state; its query, if one runs, is cancelled by its own step."""
+    session.client("sagemaker").stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken=str(uuid.uuid4()))
+    return follow(session, arn, lambda _: None, poll_seconds)
 
 
 def read_execution(session: boto3.Session, arn: str) -> ExecutionState:

@@ -35,7 +35,7 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        say("interrupted; what already runs goes on: pseg pipeline status NAME")
+        say("interrupted")
         sys.exit(EXIT_INTERRUPTED)
     except PsegError as error:
         print_error(error, "error", as_json)

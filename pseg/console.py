@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from contracts.errors import ContractError, PsegError, SettingsError, VerificationError
@@ -77,7 +78,8 @@ class StepLines:
     """One line per step: live on a terminal, one per change of state elsewhere, and a sign of life every 30 s."""
 
     def __init__(self) -> None:
-        self.live = Live(console=progress, refresh_per_second=4, transient=False) if progress.is_terminal else None
+        screen = Console(stderr=True, highlight=False)
+        self.live = Live(console=screen, refresh_per_second=4) if screen.is_terminal else None
         self.printed: dict[str, str] = {}
         self.last_said = 0.0
 
@@ -95,7 +97,10 @@ class StepLines:
     def show(self, state: ExecutionState) -> None:
         """Show the state of an execution."""
         if self.live:
-            self.live.update(Text("\n").join([step_line(step) for step in state.steps]))
+            lines = Table.grid(padding=(0, 2, 0, 0))
+            for step in state.steps:
+                lines.add_row(step.name, status_word(step), Text(f"{step.seconds:.1f} s", justify="right"), said(step))
+            self.live.update(lines)
             return
         for step in state.steps:
             is_final = step.status in STATUS_WORDS and STATUS_WORDS[step.status] != "..."
@@ -109,10 +114,19 @@ class StepLines:
             self.last_said = state.seconds
 
 
+def status_word(step: StepState) -> Text:
+    """Write a step's status as people read it; colour is never the only sign."""
+    word = STATUS_WORDS.get(step.status, step.status)
+    return Text(word, style={"ok": BLUE, "x": ORANGE}.get(word, ""))
+
+
+def said(step: StepState) -> str:
+    """Return what a step said of its work, or why it failed."""
+    return step.summary or step.reason
+
+
 def step_line(step: StepState) -> Text:
     """Write one step's line."""
-    word = STATUS_WORDS.get(step.status, step.status)
-    style = {"ok": BLUE, "x": ORANGE}.get(word, "")
-    return Text.assemble(
-        f"{step.name:<18} ", (f"{word:<4}", style), f"{step.seconds:6.1f} s   {step.summary or step.reason}"
-    )
+    word = status_word(step)
+    word.pad_right(4 - len(word))
+    return Text.assemble(f"{step.name:<18} ", word, f"{step.seconds:6.1f} s   {said(step)}".rstrip())

@@ -39,7 +39,11 @@ def start(port: int = 0) -> tuple[SessionFile, bool]:
     if session := read_session():
         return session, False
     state_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAGEMAKER_"))}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "SAGEMAKER_")) and not name.lower().endswith("_proxy")
+    }
     with log_path().open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "pseg.local_aws.server", "--port", str(port)],
@@ -80,8 +84,17 @@ def tail(path: Path, lines: int = 3) -> str:
 
 
 def use(session: SessionFile, party: str = "brand") -> None:
-    """Point this process's AWS clients at the embedded AWS."""
+    """Point this process's AWS clients at the embedded AWS, whatever account the environment named before."""
+    for name in unwanted(session):
+        del os.environ[name]
     os.environ.update(session.exports(party))
+    os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1")))
+
+
+def unwanted(session: SessionFile) -> list[str]:
+    """List the AWS settings of the environment that would lead a client away from the embedded AWS."""
+    kept = {*session.exports(), "AWS_CA_BUNDLE", "AWS_PAGER"}
+    return sorted(name for name in os.environ if name.startswith("AWS_") and name not in kept)
 
 
 def choose_aws() -> str:

@@ -31,8 +31,11 @@ def up(
     if as_json:
         print_json("local.up", {"endpoint": session.endpoint, "pid": session.pid, "exports": exports})
         return
+    if others := embedded.unwanted(session):
+        answer.print(f"unset {' '.join(others)}", markup=False)
     for name, value in exports.items():
         answer.print(f"export {name}={value}", markup=False)
+    answer.print('export NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1"', markup=False)
     say(
         f"embedded AWS {'up' if is_new else 'already up'} on {session.endpoint}, acting as {party}; "
         "it stops after a quiet hour"

@@ -9,8 +9,8 @@ import typer
 
 from contracts.errors import SettingsError
 from pseg.commands.options import AsJson, ProjectOption
-from pseg.commands.run import show_failure
-from pseg.console import EXIT_NO, StepLines, answer, print_json, print_table, say
+from pseg.commands.run import parse_day, show_failure
+from pseg.console import EXIT_INTERRUPTED, EXIT_NO, StepLines, answer, print_json, print_table, say
 from pseg.pipelines_quietly import Kind
 
 app = typer.Typer(help="The train and score pipelines: definition, upsert, start, status.", no_args_is_help=True)
@@ -113,15 +113,19 @@ def start(
     from pseg.results import fetch_results
 
     session = boto3.Session()
-    parameters = {"AsOf": as_of} if as_of else {}
+    parameters = {"AsOf": parse_day(as_of).isoformat()} if as_of else {}
     if kind == "score":
         parameters |= approved_parameters(session, opened.name, [goal.name for goal in opened.goals])
     arn = start_pipeline(opened, kind, find_role(opened.name, role), parameters)
     if not wait:
         print_json("pipeline.start", {"execution": arn}) if as_json else answer.print(arn)
         return
-    with StepLines() as lines:
-        state = follow(session, arn, lines.show)
+    try:
+        with StepLines() as lines:
+            state = follow(session, arn, lines.show)
+    except KeyboardInterrupt:
+        say(f"not followed any more; the execution goes on: pseg pipeline status {name}")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     if state.status != "Succeeded":
         show_failure(state, read_log(session, state.failed_step) if state.failed_step else [], as_json)
         raise typer.Exit(EXIT_NO)

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.errors import PsegError, ServiceError
+from contracts.errors import PsegError, SettingsError
 from pseg.commands.options import AsJson
-from pseg.console import EXIT_NO, StepLines, answer, fail, print_json, print_table, say
+from pseg.console import EXIT_INTERRUPTED, EXIT_NO, StepLines, answer, fail, print_json, print_table, say
 
 
 def run(
@@ -37,11 +37,9 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
     from pseg.project import read_project
 
     project = read_project(path)
-    day = date.fromisoformat(as_of) if as_of else project.as_of
+    day = parse_day(as_of) if as_of else project.as_of
     if day is None:
-        raise ServiceError(
-            "the run has no date", where="project.toml", fix="set as_of there, or give --as-of YYYY-MM-DD"
-        )
+        raise SettingsError("the run has no date", where="project.toml", fix="set as_of, or give --as-of YYYY-MM-DD")
     from pseg.commands import embedded
     from pseg.local_aws.session import BRAND_ACCOUNT, PARTNER_ACCOUNT
 
@@ -54,7 +52,7 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
     import boto3
 
     from pseg.aws_accounts import prepare_accounts
-    from pseg.aws_executions import follow, read_log
+    from pseg.aws_executions import follow, read_log, stop
     from pseg.pipelines_quietly import start_pipeline
     from pseg.results import fetch_results, read_evaluations
 
@@ -67,8 +65,13 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
     role, _ = prepare_accounts(project, brand, partner)
     say("estimate $0.00 (embedded)")
     arn = start_pipeline(project, "train", role, {"AsOf": day.isoformat()})
-    with StepLines() as lines:
-        state = follow(brand, arn, lines.show)
+    try:
+        with StepLines() as lines:
+            state = follow(brand, arn, lines.show)
+    except KeyboardInterrupt:
+        state = stop(brand, arn)
+        say(f"interrupted: execution {state.execution_id} is {state.status}; nothing was published")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     if state.status != "Succeeded":
         show_failure(state, read_log(brand, state.failed_step) if state.failed_step else [], as_json)
         raise typer.Exit(EXIT_NO)
@@ -108,6 +111,14 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
     answer.print(
         f"Files  {project.output_dir}        Next  pseg model approve {project.goals[0].name} --project {path}"
     )
+
+
+def parse_day(text: str) -> date:
+    """Read a day given on the command line."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"{text!r} is not a day", where="--as-of", fix="give it as YYYY-MM-DD") from error
 
 
 def show_failure(state: Any, log: list[str], as_json: bool) -> None:

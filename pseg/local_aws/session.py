@@ -61,6 +61,8 @@ class SessionFile:
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "SAGEMAKER_VALIDATE_ROLE": "false",
         }
 

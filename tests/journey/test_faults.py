@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from datetime import timedelta
@@ -123,3 +125,27 @@ def test_nobody_matched_is_a_clear_error(tmp_path: Path, pseg: Pseg) -> None:
     done = pseg("run", str(project))
     assert done.returncode == 1
     assert "the query result is empty" in done.stderr
+
+
+def test_interrupt_stops_the_run_and_publishes_nothing(
+    tmp_path: Path, state_dir: Path, pseg: Pseg, exports: dict[str, str]
+) -> None:
+    project = write_project(tmp_path / "stopped", name='name = "stopped"')
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pseg", "run", str(project)],
+        env=environment | {"PSEG_STATE_DIR": str(state_dir)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr
+        for line in process.stderr:
+            if line.startswith("QueryCleanRooms"):
+                process.send_signal(signal.SIGINT)
+                break
+        assert "is Stopped; nothing was published" in process.stderr.read()
+    assert process.returncode == 130
+    assert json.loads(pseg("pipeline", "status", "stopped-train", "--json").stdout)["status"] == "Stopped"
+    assert manifests_in(exports, "stopped") == []
+    assert not (project / "output").exists()
