@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,24 @@ import pytest
 from tests.journey.conftest import Pseg
 
 ROOT = Path(__file__).parents[2]
+SCRIPT = """
+    import json, sys, time, warnings
+    warnings.simplefilter("ignore")
+    import boto3
+    from pipelines import train_pipeline, score_pipeline
+    from sagemaker.core.workflow.pipeline_context import PipelineSession
+    project, role = sys.argv[1], "arn:aws:iam::111111111111:role/pseg-cdnow-pipeline"
+    session = PipelineSession(default_bucket="pseg-cdnow-data")
+    pipeline = train_pipeline(project + "/project.toml", session=session, role=role)
+    first, second = pipeline.definition(), train_pipeline(project, session=session, role=role).definition()
+    pipeline.upsert(role_arn=role)
+    arn = pipeline.upsert(role_arn=role)["PipelineArn"]
+    execution = pipeline.start(parameters={"AsOf": "1998-06-30"})
+    execution.wait(delay=1, max_attempts=120)
+    steps = execution.list_steps()
+    print(json.dumps({"same": first == second, "arn": arn, "status": execution.describe()["PipelineExecutionStatus"],
+        "steps": {s["StepName"]: s["StepStatus"] for s in steps}}))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +167,19 @@ def test_rejected_model_is_not_used(first_run: dict[str, Any], pseg: Pseg, proje
     for version in ("1", "2"):
         assert pseg("model", "reject", "buy", "--version", version, "--project", str(project)).returncode == 0
     assert pseg("pipeline", "start", "cdnow-score", "--project", str(project)).returncode == 3
+
+
+def test_upsert_start_describe_and_list_steps_of_the_sdk_from_plain_python(
+    first_run: dict[str, Any], project: Path, exports: dict[str, str]
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | exports
+    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(project)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["same"]
+    assert answer["status"] == "Succeeded"
+    assert set(answer["steps"].values()) == {"Succeeded"}
+    assert {"QueryCleanRooms", "BuildFeatures", "TrainBuy", "EvaluateBuy", "RegisterBuy", "PublishBuy"} <= set(
+        answer["steps"]
+    )
