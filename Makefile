@@ -1,0 +1,51 @@
+# From a machine with make and Python 3.11 (from 3.11.4) or 3.12 to a result in one command: every target installs what it needs, once.
+# Another Python: make test PYTHON=python3.12      Some of the tests: make test ARGS="tests/local_aws -k list_rule"
+
+BIN := .venv/bin
+INSTALL = PYTHON='$(PYTHON)' requirements/install.sh
+
+.PHONY: help demo test lint check fix lock clean install-demo install-dev
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+demo: install-demo ## run examples/cdnow end to end on the embedded AWS: no account, no Docker
+	@$(BIN)/pseg run examples/cdnow
+
+test: install-dev ## run the tests
+	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q $(ARGS)
+
+lint: install-dev ## formatting, lint rules, types, and who may import whom
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+check: lint test ## lint and test: what every commit must pass
+
+fix: install-dev ## format, and mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+install-demo install-dev: install-%:
+	@$(INSTALL) $*
+
+# The dev lock comes first and holds the others to its versions: what the tests ran is what the demo and the images run.
+COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11.4 --fork-strategy fewest \
+	--generate-hashes --no-annotate --no-header $(if $(UPGRADE),--upgrade)
+COMPILE_LIKE_DEV = $(COMPILE) --constraint requirements/dev.lock
+
+lock: ## write the locks again from pyproject.toml; with UPGRADE=1 take newer releases
+	@[ -x .venv-lock/bin/uv ] || { python3 -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv==0.13.9; }
+	$(COMPILE) pyproject.toml --extra dev --output-file requirements/dev.lock
+	$(COMPILE_LIKE_DEV) pyproject.toml --extra demo --output-file requirements/demo.lock
+	$(COMPILE_LIKE_DEV) pyproject.toml --extra partner --output-file requirements/partner.lock
+	$(COMPILE_LIKE_DEV) pyproject.toml --extra image --output-file requirements/image.lock
+	$(COMPILE_LIKE_DEV) --group installer --output-file requirements/installer.lock
+
+clean: ## stop the embedded AWS, remove .venv, caches and outputs
+	@[ ! -x $(BIN)/pseg ] || $(BIN)/pseg local down
+	rm -rf .venv .venv-lock .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf examples/*/output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,5 @@
+"""Entry for setuptools; every setting is in pyproject.toml."""
+
+from setuptools import setup
+
+setup()
