@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 from botocore.waiter import WaiterModel, create_waiter_with_client
 
 from contracts.errors import ServiceError
@@ -80,8 +80,8 @@ def run_query(
         },
     )
     query_id = answer["protectedQuery"]["id"]
-    logger.info("protected query %s started", query_id)
     try:
+        logger.info("protected query %s started", query_id)
         wait_for_end(client, membership_id, query_id, deadline_seconds)
     except BaseException:
         cancel(client, membership_id, query_id)
@@ -164,5 +164,5 @@ def cancel(client: CleanRoomsServiceClient, membership_id: str, query_id: str) -
             membershipIdentifier=membership_id, protectedQueryIdentifier=query_id, targetStatus="CANCELLED"
         )
         logger.warning("protected query %s was cancelled", query_id)
-    except client.exceptions.ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         logger.warning("protected query %s could not be cancelled: %s", query_id, error)

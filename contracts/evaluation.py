@@ -72,12 +72,12 @@ def read_evaluation(path: Path) -> Evaluation:
         If the file is missing or not of this form.
     """
     try:
-        document: dict[str, Any] = json.loads(path.read_text())
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         rest = {key: value for key, value in document.items() if key not in ("schema", "gate", "tenths", "checks")}
         tenths = tuple(Tenth(**tenth) for tenth in document["tenths"])
         checks = tuple(Check(**check) for check in document["checks"])
         return Evaluation(**rest, tenths=tenths, checks=checks)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ContractError(
             "this is not an evaluation", where=str(path), why=str(error), fix="run Evaluate again"
         ) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,16 @@ KEY_COLUMNS = ("customer_key", "snapshot_date", "split")
 SPLITS = ("train", "validation", "test")
 LABEL_PREFIX = "label__"
 FINGERPRINT_KEY = b"pseg.fingerprint"
+IS_KIND: dict[str, Callable[[pa.DataType], bool]] = {
+    "number": lambda t: (
+        pa.types.is_integer(t)
+        or pa.types.is_floating(t)
+        or pa.types.is_decimal(t)
+        or pa.types.is_boolean(t)
+        or pa.types.is_null(t)
+    ),
+    "category": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
+}
 
 
 @dataclass(frozen=True)
@@ -73,16 +84,17 @@ def read_feature_table(folder: Path) -> FeatureTable:
     """
     path = folder / JSON_NAME
     try:
-        document: dict[str, Any] = json.loads(path.read_text())
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         features = tuple(
             Feature(f["name"], f["kind"], f["party"], tuple(f["categories"])) for f in document["features"]
         )
         table = FeatureTable(features, document["definition_sha256"])
+        fingerprint = document["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ContractError(
             "the feature table's contract can't be read", where=str(path), why=str(error), fix="run BuildFeatures again"
         ) from error
-    if table.fingerprint != document["fingerprint"]:
+    if table.fingerprint != fingerprint:
         raise ContractError(
             "the feature table's fingerprint does not belong to its columns",
             where=str(path),
@@ -123,8 +135,7 @@ def encode(rows: pa.Table, table: FeatureTable, where: str) -> npt.NDArray[np.fl
                 fix="run BuildFeatures again",
             )
         values = rows.column(feature.name)
-        is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
-        if is_text != (feature.kind == "category"):
+        if not IS_KIND[feature.kind](values.type):
             raise ContractError(
                 f"feature {feature.name} must be a {feature.kind}, got {values.type}",
                 where=where,

@@ -40,14 +40,14 @@ def run_job(work: Callable[[], str], note: Path) -> int:
         summary = work()
     except PsegError as error:
         logger.error("%s", error)
-        note.write_text(shorten(str(error)))
+        note.write_text(shorten(str(error)), encoding="utf-8")
         return 1
     except Exception as error:
-        note.write_text(shorten(f"{type(error).__name__}: {error}"))
+        note.write_text(shorten(f"{type(error).__name__}: {error}"), encoding="utf-8")
         raise
     logger.info("%s", summary)
     if note.name == "message":
-        note.write_text(shorten(summary))
+        note.write_text(shorten(summary), encoding="utf-8")
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,21 +49,27 @@ def read_model_card(folder: Path) -> ModelCard:
     """
     path = folder / JSON_NAME
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_text(encoding="utf-8"))
         document.pop("schema")
         return ModelCard(**{**document, "training_as_of": tuple(document["training_as_of"])})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ContractError(
             "this is not a model artifact", where=str(path), why=str(error), fix="train again"
         ) from error
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack model.tar.gz safely (no absolute path, no link out of the folder) and return the folder."""
+    """Unpack model.tar.gz safely (no absolute path, no link out of the folder) and return the folder.
+
+    Raises
+    ------
+    ContractError
+        If it is missing, broken, or points out of the folder.
+    """
     try:
         with tarfile.open(archive, "r:gz") as tar:
             tar.extractall(folder, filter="data")
-    except (tarfile.TarError, OSError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise ContractError(
             "the model artifact can't be unpacked", where=str(archive), why=str(error), fix="train again"
         ) from error

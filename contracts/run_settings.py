@@ -100,7 +100,7 @@ def read_run_settings(folder: Path) -> RunSettings:
     """
     path = folder / FILE_NAME
     try:
-        document: dict[str, Any] = json.loads(path.read_text())
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         document["query"] = Query(
             **{**document["query"], "partner_columns": tuple(document["query"]["partner_columns"])}
         )

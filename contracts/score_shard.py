@@ -6,7 +6,7 @@ room) and one shard is one CSV. The shard carries the fingerprint of its feature
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,38 +20,49 @@ MAX_ROWS = 100_000
 MAX_BYTES = 20_000_000
 
 
-def write_shards(rows: pa.Table, table: FeatureTable, folder: Path) -> list[Path]:
-    """Write rows into shards ``shard-00000.parquet`` and on, in the order given.
+def write_shards(pieces: Iterable[pa.Table], table: FeatureTable, folder: Path) -> list[Path]:
+    """Write rows into shards ``shard-00000.parquet`` and on, in the order given, holding one shard at a time.
 
     Parameters
     ----------
-    rows : Table of shape (n_rows, any)
-        The endpoint columns and every feature of ``table``.
+    pieces : iterable of Table, each of shape (n_rows, any)
+        Together the rows to score, with the endpoint columns and every feature of ``table``.
 
     Raises
     ------
     ContractError
-        If a column is missing, or there is nobody to score.
+        If a column is missing, or there is nobody to score. Nothing was written.
     """
     wanted = [*ENDPOINT_COLUMNS, *table.names]
-    missing = [name for name in wanted if name not in rows.schema.names]
-    if missing or not rows.num_rows:
+    written: list[Path] = []
+    waiting: list[pa.Table] = []
+    for piece in pieces:
+        if missing := [name for name in wanted if name not in piece.schema.names]:
+            raise ContractError(
+                f"columns are missing from the rows to score: {missing}",
+                where=f"score shards, {piece.num_rows:,} rows",
+                fix="run BuildFeatures again",
+            )
+        waiting.append(piece.select(wanted).replace_schema_metadata({FINGERPRINT_KEY: table.fingerprint.encode()}))
+        while sum(rows.num_rows for rows in waiting) >= MAX_ROWS:
+            rows = pa.concat_tables(waiting)
+            written += write_within_limit(rows.slice(0, MAX_ROWS), folder, len(written))
+            waiting = [rows.slice(MAX_ROWS)]
+    if sum(rows.num_rows for rows in waiting):
+        written += write_within_limit(pa.concat_tables(waiting), folder, len(written))
+    if not written:
         raise ContractError(
-            f"columns are missing from the rows to score: {missing}" if missing else "there is nobody to score",
-            where=f"score shards, {rows.num_rows:,} rows",
-            why="" if missing else "no customer with events may be contacted on an address that we have",
+            "there is nobody to score",
+            where="score shards",
+            why="no customer with events may be contacted on an address that we have",
             fix="check may_contact and address in contacts",
         )
-    rows = rows.select(wanted).replace_schema_metadata({FINGERPRINT_KEY: table.fingerprint.encode()})
-    folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
-    for part in slices(rows, MAX_ROWS):
-        written += write_within_limit(part, folder, len(written))
     return written
 
 
 def write_within_limit(rows: pa.Table, folder: Path, number: int) -> list[Path]:
     """Write one shard, halved until each file is within the limit."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"shard-{number:05d}.parquet"
     pq.write_table(rows, path, compression="snappy")
     if path.stat().st_size <= MAX_BYTES or rows.num_rows == 1:
@@ -61,19 +72,13 @@ def write_within_limit(rows: pa.Table, folder: Path, number: int) -> list[Path]:
     return first + write_within_limit(rows.slice(half), folder, number + len(first))
 
 
-def slices(rows: pa.Table, size: int) -> Iterator[pa.Table]:
-    """Cut a table into pieces of ``size`` rows."""
-    for start in range(0, rows.num_rows, size):
-        yield rows.slice(start, size)
-
-
 def read_shard(source: pa.BufferReader | Path, table: FeatureTable) -> pa.Table:
     """Read one shard and refuse it if its features are not the model's.
 
     Raises
     ------
     ContractError
-        If it is not Parquet, lacks an endpoint column, or carries another fingerprint.
+        If it is not Parquet, lacks an endpoint column (as text), or carries another fingerprint.
     """
     try:
         rows = pq.read_table(source)
@@ -81,7 +86,7 @@ def read_shard(source: pa.BufferReader | Path, table: FeatureTable) -> pa.Table:
         raise ContractError(
             "the shard is not a Parquet file", why=str(error), fix="send a shard of BuildFeatures"
         ) from error
-    found = (rows.schema.metadata or {}).get(FINGERPRINT_KEY, b"none").decode()
+    found = (rows.schema.metadata or {}).get(FINGERPRINT_KEY, b"none").decode(errors="replace")
     if found != table.fingerprint:
         raise ContractError(
             "the shard's features are not the model's",
@@ -92,4 +97,10 @@ def read_shard(source: pa.BufferReader | Path, table: FeatureTable) -> pa.Table:
     missing = [name for name in ENDPOINT_COLUMNS if name not in rows.schema.names]
     if missing:
         raise ContractError(f"endpoint columns are missing from the shard: {missing}", fix="run BuildFeatures again")
+    for name in ENDPOINT_COLUMNS:
+        if not pa.types.is_string(rows.schema.field(name).type):
+            raise ContractError(
+                f"endpoint column {name} of the shard must be text, got {rows.schema.field(name).type}",
+                fix="run BuildFeatures again",
+            )
     return rows

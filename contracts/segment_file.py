@@ -92,7 +92,7 @@ def read_lines(path: Path, goal: str) -> Iterator[tuple[list[str], bytes]]:
     Raises
     ------
     ContractError
-        If the header is not the goal's, a line has another number of values, or the file does not end in a line break.
+        If the header is not the goal's, a line is not UTF-8 or not of the format, or the last one is cut off.
     """
     with path.open("rb") as handle:
         first = handle.readline()
@@ -104,9 +104,13 @@ def read_lines(path: Path, goal: str) -> Iterator[tuple[list[str], bytes]]:
                 fix="score again",
             )
         for number, line in enumerate(handle, start=2):
-            values = next(csv.reader(io.StringIO(line.decode("utf-8"))))
-            if len(values) != len(header(goal)) or not line.endswith(b"\n"):
+            try:
+                values = next(csv.reader(io.StringIO(line.decode("utf-8")), strict=True))
+                why = "" if len(values) == len(header(goal)) and line.endswith(b"\n") else f"{len(values)} values"
+            except (UnicodeDecodeError, csv.Error) as error:
+                why = str(error)
+            if why:
                 raise ContractError(
-                    f"line {number} is cut off or not of this format", where=path.name, fix="score again"
+                    f"line {number} is cut off or not of this format", where=path.name, why=why, fix="score again"
                 )
             yield values, line

@@ -90,8 +90,8 @@ def parse_manifest(document: dict[str, Any], where: str) -> SegmentManifest:
             "this is not a segment manifest", where=where, why=str(error), fix="publish again"
         ) from error
     for segment in manifest.segments:
-        (_, start), *drops = segment.waterfall
-        if start - sum(count for _, count in drops) != segment.people:
+        counts = [count for _, count in segment.waterfall]
+        if not counts or counts[0] - sum(counts[1:]) != segment.people:
             raise ContractError(f"the waterfall of {segment.name} does not sum up", where=where, fix="publish again")
     return manifest
 

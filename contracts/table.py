@@ -33,12 +33,26 @@ def is_text_dictionary(type_: pa.DataType) -> bool:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: its name, one of ``KINDS``, and whether a value may be missing."""
+    """One column of a table: its name, one of ``KINDS``, whether a value may be missing, and how large it may be."""
 
     name: str
     kind: str
     is_required: bool = True
     may_be_null: bool = False
+    below: float | None = None
+
+    def problems(self, values: pa.Array | pa.ChunkedArray) -> Iterator[tuple[str, int]]:
+        """Yield what can be wrong with a value, and in how many rows it is."""
+        yield "no value", 0 if self.may_be_null else values.null_count
+        if self.kind == "text":
+            yield "an empty value", count_true(pc.equal(pc.utf8_trim_whitespace(values.cast(pa.string())), ""))
+        if pa.types.is_floating(values.type):
+            yield "NaN or an infinite value", count_true(pc.invert(pc.is_finite(values)))
+        if self.below is not None:
+            yield (
+                f"a value beyond {self.below:g}",
+                count_true(pc.greater_equal(pc.abs(values.cast(pa.float64(), safe=False)), self.below)),
+            )
 
 
 @dataclass(frozen=True)
@@ -75,24 +89,13 @@ class TableContract:
         for column in self.columns:
             if column.name not in batch.schema.names:
                 continue
-            values = batch.column(column.name)
-            bad = values.null_count
-            problem = "no value"
-            if column.kind == "text" and not bad:
-                texts = values.cast(pa.string())
-                bad = count_true(pc.equal(pc.utf8_trim_whitespace(texts), ""))
-                problem = "an empty value"
-            elif column.kind in ("number", "value") and pa.types.is_floating(values.type):
-                bad = 0 if column.may_be_null else bad
-                unusable = count_true(pc.invert(pc.is_finite(values)))
-                if unusable:
-                    bad, problem = unusable, "NaN or an infinite value"
-            if bad and not (column.may_be_null and problem != "NaN or an infinite value"):
-                raise ContractError(
-                    f"column {column.name} of {self.name} has {problem} in {bad:,} of {batch.num_rows:,} rows",
-                    where=where,
-                    fix=self.remedy,
-                )
+            for problem, bad in column.problems(batch.column(column.name)):
+                if bad:
+                    raise ContractError(
+                        f"column {column.name} of {self.name} has {problem} in {bad:,} of {batch.num_rows:,} rows",
+                        where=where,
+                        fix=self.remedy,
+                    )
 
 
 def count_true(mask: pa.ChunkedArray | pa.Array) -> int:
@@ -125,13 +128,24 @@ def is_parquet(path: Path) -> bool:
 
 
 def read_batches(folder: Path, contract: TableContract) -> Iterator[pa.RecordBatch]:
-    """Read a table's files in order, each checked against the contract before its rows are given out."""
+    """Read a table's files in order, each checked against the contract before its rows are given out.
+
+    Raises
+    ------
+    ContractError
+        If there is no file, a file is broken, or its columns or rows break the contract.
+    """
     for path in parquet_files(folder, contract.name):
-        file = pq.ParquetFile(path)
-        contract.check_schema(file.schema_arrow, where=path.name)
-        for batch in file.iter_batches():
-            contract.check_rows(batch, where=path.name)
-            yield batch
+        try:
+            file = pq.ParquetFile(path)
+            contract.check_schema(file.schema_arrow, where=path.name)
+            for batch in file.iter_batches():
+                contract.check_rows(batch, where=path.name)
+                yield batch
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ContractError(
+                f"{contract.name} can't be read", where=path.name, why=str(error), fix="write this Parquet file again"
+            ) from error
 
 
 def check_table(folder: Path, contract: TableContract) -> int:

@@ -40,7 +40,7 @@ def model_fn(model_dir: str) -> Model:
     Raises
     ------
     ContractError
-        If a file is missing or the card belongs to other features.
+        If a file is missing or broken, or the card belongs to other features.
     """
     folder = Path(model_dir)
     table, card = read_feature_table(folder), read_model_card(folder)
@@ -48,7 +48,16 @@ def model_fn(model_dir: str) -> Model:
         raise ContractError(
             "the model was trained on other features than it carries", where=model_dir, fix="train again"
         )
-    return Model(xgb.Booster(model_file=folder / BOOSTER_NAME), table, card)
+    try:
+        booster = xgb.Booster(model_file=folder / BOOSTER_NAME)
+    except xgb.core.XGBoostError as error:
+        raise ContractError(
+            "the model's trees can't be read",
+            where=str(folder / BOOSTER_NAME),
+            why=str(error).partition("\n")[0],
+            fix="train again",
+        ) from error
+    return Model(booster, table, card)
 
 
 def transform_fn(model: Model, body: bytes, content_type: str, accept: str) -> tuple[str, str] | Response:

@@ -8,15 +8,16 @@ contracts refuse, a partner value from the future, a label that never varies.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
-from dataclasses import replace
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from contracts.contacts import CONTACTS
 from contracts.errors import ContractError, SettingsError
@@ -30,11 +31,14 @@ from contracts.segment_file import writable_mask
 from contracts.table import check_table, parquet_files
 from processing import features
 
+ROW_GROUP_ROWS = 122_880
+READ_ROWS = 100_000
 
-def training_table(
-    connection: duckdb.DuckDBPyConnection, settings: RunSettings, as_of: date
-) -> tuple[pa.Table, FeatureTable]:
-    """Build the training table: one row per customer and snapshot, sorted by both.
+
+def write_training_table(
+    connection: duckdb.DuckDBPyConnection, settings: RunSettings, as_of: date, path: Path
+) -> FeatureTable:
+    """Write the training table, one row per customer and snapshot, sorted by both; return its contract.
 
     Raises
     ------
@@ -45,72 +49,82 @@ def training_table(
     parts = []
     columns: list[Feature] = []
     for day in dates:
-        _, _, columns = features.snapshot(connection, settings, day)
+        view, _, columns = features.snapshot(connection, settings, day)
         split = features.split_sql(settings.seed, is_newest=day == dates[0], has_older=len(dates) > 1)
         names = ", ".join(column.name for column in columns)
         parts.append(
             f"""SELECT customer_key, DATE '{day}' AS snapshot_date, {split} AS split,
-            {features.label_sql(settings.goals, day)}, {names} FROM snapshot_{day:%Y%m%d}"""
+            {features.label_sql(settings.goals, day)}, {names} FROM {view}"""
         )
     union = " UNION ALL ".join(parts)
-    rows = connection.sql(
-        f"SELECT * FROM ({union}) WHERE split IS NOT NULL ORDER BY customer_key, snapshot_date"
-    ).to_arrow_table()
-    refuse_flat_labels(rows, settings)
-    learned = rows.filter(pc.equal(rows.column("split"), "train"))
-    categorised = tuple(
-        replace(column, categories=features.category_values(learned, column)) if column.kind == "category" else column
+    connection.execute(
+        f"""COPY (SELECT * FROM ({union}) WHERE split IS NOT NULL ORDER BY customer_key, snapshot_date)
+        TO {features.literal(str(path))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"""
+    )
+    connection.from_parquet([str(path)]).create_view("training", replace=True)
+    refuse_flat_labels(connection, settings)
+    categorised = (
+        replace(column, categories=features.category_values(connection, "training", column.name))
+        if column.kind == "category"
+        else column
         for column in columns
     )
-    return rows, FeatureTable(categorised, features.definition_sha256())
+    return FeatureTable(tuple(categorised), features.definition_sha256())
 
 
-def refuse_flat_labels(rows: pa.Table, settings: RunSettings) -> None:
+def refuse_flat_labels(connection: duckdb.DuckDBPyConnection, settings: RunSettings) -> None:
     """Stop if a part of the split has no row, or a goal's label is the same for everybody in it."""
-    for part in SPLITS:
-        chosen = rows.filter(pc.equal(rows.column("split"), part))
-        for goal in settings.goals:
-            positives = pc.sum(chosen.column(LABEL_PREFIX + goal.name)).as_py() or 0
-            if positives in (0, chosen.num_rows):
+    for goal in settings.goals:
+        found = {
+            split: (people, positives)
+            for split, people, positives in connection.execute(
+                f"SELECT split, count(*), sum({LABEL_PREFIX}{goal.name}) FROM training GROUP BY split"
+            ).fetchall()
+        }
+        for part in SPLITS:
+            people, positives = found.get(part, (0, 0))
+            if positives in (0, people):
                 raise ContractError(
-                    f"goal {goal.name} can't be learned: {positives:,} of {chosen.num_rows:,} customers have it",
+                    f"goal {goal.name} can't be learned: {positives:,} of {people:,} customers have it",
                     where=f"{part} part, label window of {goal.horizon_days} days",
                     why=f"events of type {goal.event_type} in that window decide the label, and it must vary",
                     fix="check event_type, horizon_days and as_of in project.toml, or bring more events",
                 )
 
 
-def score_rows(
-    connection: duckdb.DuckDBPyConnection, settings: RunSettings, as_of: date, contacts: list[Path]
-) -> tuple[pa.Table, features.PartnerJoin, int, int]:
-    """Join today's features with the endpoints of those who may be contacted.
+@dataclass
+class Endpoints:
+    """The endpoints of those who may be contacted, read in pieces; counts what is kept and what the format forbids."""
 
-    Returns
-    -------
-    Table of shape (n_endpoints, any)
-        Endpoint columns and features, sorted by customer and address.
-    PartnerJoin
-        How many customers the partner knew.
-    int
-        How many customers had events.
-    int
-        How many endpoints the file format forbids, which were left out.
-    """
-    today, join, columns = features.snapshot(connection, settings, as_of)
-    (customers,) = features.one_row(connection, f"SELECT count(*) FROM {today}")
+    reader: pa.RecordBatchReader
+    kept: int = 0
+    forbidden: int = 0
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Yield the rows that can be written."""
+        for batch in self.reader:
+            rows = pa.Table.from_batches([batch])
+            usable = rows.filter(writable_mask(rows))
+            self.kept += usable.num_rows
+            self.forbidden += rows.num_rows - usable.num_rows
+            yield usable
+
+
+def open_endpoints(
+    connection: duckdb.DuckDBPyConnection, view: str, columns: list[Feature], contacts: list[Path]
+) -> Endpoints:
+    """Join a snapshot with the endpoints of those who may be contacted, sorted by customer and address."""
     connection.from_parquet([str(path) for path in contacts], union_by_name=True).create_view("contacts", replace=True)
     names = ", ".join(f"s.{column.name}" for column in columns)
-    rows = connection.sql(
+    relation = connection.sql(
         f"""SELECT c.channel_type AS "ChannelType", c.address AS "Address",
                sha256(c.channel_type || '|' || c.address || '|' || c.customer_key)[:32] AS "Id",
                c.customer_key AS "User.UserId", {names}
         FROM (SELECT DISTINCT channel_type, address, customer_key FROM contacts WHERE may_contact) c
-        JOIN {today} s USING (customer_key)
+        JOIN {view} s USING (customer_key)
         ORDER BY c.customer_key, c.channel_type, c.address"""
-    ).to_arrow_table()
-    mask = writable_mask(rows)
-    kept = rows.filter(mask)
-    return kept, join, int(customers), rows.num_rows - kept.num_rows
+    )
+    return Endpoints(relation.to_arrow_reader(READ_ROWS))
 
 
 def build_features(settings: RunSettings, as_of: date, inputs: Path, outputs: Path, is_training: bool) -> str:
@@ -118,30 +132,30 @@ def build_features(settings: RunSettings, as_of: date, inputs: Path, outputs: Pa
     check_table(inputs / "events", EVENTS)
     check_table(inputs / "contacts", CONTACTS)
     check_table(inputs / "query_result", query_result_contract(settings.query.partner_columns))
-    connection = features.connect(outputs / "spill")
-    features.register_events(connection, parquet_files(inputs / "events", EVENTS.name))
-    result_files = [str(path) for path in parquet_files(inputs / "query_result", "query result")]
-    connection.from_parquet(result_files).create_view("query_result")
-    shards, join, customers, forbidden = score_rows(
-        connection, settings, as_of, parquet_files(inputs / "contacts", CONTACTS.name)
-    )
-    rows: pa.Table | None = None
-    if is_training:
-        rows, table = training_table(connection, settings, as_of)
-    else:
-        table = FeatureTable(tuple(features.snapshot(connection, settings, as_of)[2]), features.definition_sha256())
-    written = write_shards(shards, table, outputs / "shards")
-    if rows is not None:
-        folder = outputs / "features"
-        folder.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows.replace_schema_metadata(None), folder / PARQUET_NAME)
-        (folder / JSON_NAME).write_bytes(table.to_json())
-    own = sum(feature.party == "brand" for feature in table.features)
-    dropped = f", {forbidden:,} endpoints left out (format)" if forbidden else ""
+    outputs.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="spill-", dir=outputs) as spill,
+        features.connect(Path(spill)) as connection,
+    ):
+        features.register_events(connection, parquet_files(inputs / "events", EVENTS.name))
+        result_files = [str(path) for path in parquet_files(inputs / "query_result", "query result")]
+        connection.from_parquet(result_files).create_view("query_result")
+        table = write_training_table(connection, settings, as_of, Path(spill) / PARQUET_NAME) if is_training else None
+        view, join, columns = features.snapshot(connection, settings, as_of)
+        (customers,) = features.one_row(connection, f"SELECT count(*) FROM {features.brand_table(as_of)}")
+        endpoints = open_endpoints(connection, view, columns, parquet_files(inputs / "contacts", CONTACTS.name))
+        contract = table or FeatureTable(tuple(columns), features.definition_sha256())
+        written = write_shards(endpoints, contract, outputs / "shards")
+        if table:
+            (outputs / "features").mkdir(parents=True, exist_ok=True)
+            shutil.move(Path(spill) / PARQUET_NAME, outputs / "features" / PARQUET_NAME)
+            (outputs / "features" / JSON_NAME).write_bytes(table.to_json())
+    own = sum(column.party == "brand" for column in columns)
+    dropped = f", {endpoints.forbidden:,} endpoints left out (format)" if endpoints.forbidden else ""
     return (
         f"{customers:,} customers, {join.matched:,} matched ({100 * join.matched / customers:.1f}%), "
-        f"{own} own + {len(table.features) - own} partner columns, "
-        f"{shards.num_rows:,} endpoints in {len(written)} shard(s){dropped}"
+        f"{own} own + {len(columns) - own} partner columns, "
+        f"{endpoints.kept:,} endpoints in {len(written)} shard(s){dropped}"
     )
 
 

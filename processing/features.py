@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from contracts.errors import ContractError
 from contracts.feature_table import LABEL_PREFIX, Feature
@@ -23,7 +22,7 @@ from contracts.run_settings import Goal, RunSettings
 
 FEATURES_SQL = files(__package__).joinpath("features.sql").read_text(encoding="utf-8")
 SPLIT_PERCENT = {"test": 20, "validation": 20}
-MEMORY_LIMIT_SHARE = "60%"
+MEMORY_LIMIT = "1500MB"  # what does not fit spills to disk; measured: more brings little
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def connect(work_dir: Path) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         config={
             "temp_directory": str(work_dir),
-            "memory_limit": MEMORY_LIMIT_SHARE,
+            "memory_limit": MEMORY_LIMIT,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         }
@@ -56,13 +55,13 @@ def definition_sha256() -> str:
 def register_events(connection: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
     """Register the event files as the view that ``features.sql`` reads; absent amounts and quantities are missing.
 
-    Both become decimals with six digits after the point: sums of decimals are exact, so the order of events, and with
-    it the number of threads, changes no bit of a feature.
+    Both become decimals with six digits after the point (contracts.events keeps them below 10^12): sums of decimals are
+    exact, so the order of events, and with it the number of threads, changes no bit of a feature.
     """
     connection.from_parquet([str(path) for path in paths], union_by_name=True).create_view("raw_events")
     present = columns_of(connection, "raw_events")
     optional = ", ".join(
-        f"{name if name in present else 'NULL'}::DECIMAL(28, 6) AS {name}" for name in ("amount", "quantity")
+        f"{name if name in present else 'NULL'}::DECIMAL(18, 6) AS {name}" for name in ("amount", "quantity")
     )
     connection.execute(
         f"""CREATE VIEW events AS
@@ -105,9 +104,14 @@ def columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, s
     return {name: str(type_) for name, type_, *_ in connection.execute(f"DESCRIBE {table}").fetchall()}
 
 
+def brand_table(as_of: date) -> str:
+    """Name the table of the brand's own features on a date; its keys are the customers known by then."""
+    return f"brand_{as_of:%Y%m%d}"
+
+
 def brand_features(connection: duckdb.DuckDBPyConnection, as_of: date) -> str:
     """Compute the brand's own features of every customer known on ``as_of``; return the table's name."""
-    name = f"brand_{as_of:%Y%m%d}"
+    name = brand_table(as_of)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {FEATURES_SQL}", {"as_of": as_of})
     return name
 
@@ -115,7 +119,7 @@ def brand_features(connection: duckdb.DuckDBPyConnection, as_of: date) -> str:
 def partner_features(
     connection: duckdb.DuckDBPyConnection, settings: RunSettings, as_of: date
 ) -> tuple[str, PartnerJoin]:
-    """Choose one partner row for each of ``customers``: the newest on or before ``as_of``, then the lowest row hash.
+    """Choose one partner row for each customer: the newest dated on or before ``as_of``, then the lowest row hash.
 
     Raises
     ------
@@ -123,26 +127,32 @@ def partner_features(
         If a customer has partner values that are all dated after ``as_of`` (by name, unless the project says that the
         partner's columns are static), or too many customers have several rows that nothing tells apart.
     """
-    columns = settings.query.partner_columns
-    values = [name for name in columns if name != DATE]
-    is_dated = DATE in columns
-    result = "query_result"
-    if is_dated and not settings.partner_columns_are_static:
-        refuse_later_values(connection, as_of, values)
-        result = f"(SELECT * FROM query_result WHERE {DATE}::DATE <= DATE '{as_of}')"
-    order = f"{DATE} DESC NULLS LAST, " if is_dated else ""
-    same = f"{KEY}, {DATE}" if is_dated else KEY
+    values = [name for name in settings.query.partner_columns if name != DATE]
+    is_dated = DATE in settings.query.partner_columns
+    known = f"SELECT * FROM query_result WHERE {KEY} IN (SELECT {KEY} FROM {brand_table(as_of)})"
+    newest = ""
+    if is_dated:
+        if not settings.partner_columns_are_static:
+            refuse_later_values(connection, as_of, values)
+            known += f" AND {DATE}::DATE <= DATE '{as_of}'"
+        newest = f"WHERE {DATE} = (SELECT max(n.{DATE}) FROM known n WHERE n.{KEY} = known.{KEY})"
     row_hash = f"sha256(concat_ws('|', {', '.join(f'coalesce({name}::VARCHAR, chr(0))' for name in values)}))"
-    name = f"partner_{as_of:%Y%m%d}"
+    suffix = f"{as_of:%Y%m%d}"
+    chosen, repeated, partner = f"chosen_{suffix}", f"repeated_{suffix}", f"partner_{suffix}"
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {chosen} AS WITH known AS ({known}) SELECT * FROM known {newest}")
     connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE {name} AS
-        SELECT {KEY}, {", ".join(values)}, copies
-        FROM (SELECT *, count(*) OVER (PARTITION BY {same}) AS copies,
-                     row_number() OVER (PARTITION BY {KEY} ORDER BY {order}{row_hash}) AS place
-              FROM {result} WHERE {KEY} IN (SELECT {KEY} FROM customers))
-        WHERE place = 1"""
+        f"""CREATE OR REPLACE TEMP TABLE {repeated} AS
+        SELECT {KEY} FROM {chosen} GROUP BY {KEY} HAVING count(*) > 1"""
     )
-    matched, duplicates = one_row(connection, f"SELECT count(*), count(*) FILTER (copies > 1) FROM {name}")
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP VIEW {partner} AS
+        SELECT {KEY}, {", ".join(values)} FROM {chosen} ANTI JOIN {repeated} USING ({KEY})
+        UNION ALL
+        SELECT {KEY}, {", ".join(values)} FROM {chosen} SEMI JOIN {repeated} USING ({KEY})
+        QUALIFY row_number() OVER (PARTITION BY {KEY} ORDER BY {row_hash}) = 1"""
+    )
+    (matched,) = one_row(connection, f"SELECT count(DISTINCT {KEY}) FROM {chosen}")
+    (duplicates,) = one_row(connection, f"SELECT count(*) FROM {repeated}")
     if matched and 100 * duplicates / matched > settings.max_duplicate_percent:
         raise ContractError(
             f"{duplicates:,} of {matched:,} matched customers have several partner rows of one date",
@@ -150,7 +160,7 @@ def partner_features(
             why=f"over {settings.max_duplicate_percent:g} percent: the partner's table has no single row per person",
             fix="ask the partner for one row per identifier and date, or raise [query].max_duplicate_percent",
         )
-    return name, PartnerJoin(matched, duplicates)
+    return partner, PartnerJoin(matched, duplicates)
 
 
 def refuse_later_values(connection: duckdb.DuckDBPyConnection, as_of: date, values: list[str]) -> None:
@@ -159,7 +169,7 @@ def refuse_later_values(connection: duckdb.DuckDBPyConnection, as_of: date, valu
         connection,
         f"""SELECT count(*), max(oldest) FROM (
             SELECT min({DATE}::DATE) AS oldest FROM query_result
-            WHERE {KEY} IN (SELECT {KEY} FROM customers) GROUP BY {KEY})
+            WHERE {KEY} IN (SELECT {KEY} FROM {brand_table(as_of)}) GROUP BY {KEY})
         WHERE oldest > $as_of""",
         {"as_of": as_of},
     )
@@ -209,22 +219,21 @@ def split_sql(seed: int, is_newest: bool, has_older: bool) -> str:
 def snapshot(
     connection: duckdb.DuckDBPyConnection, settings: RunSettings, as_of: date
 ) -> tuple[str, PartnerJoin, list[Feature]]:
-    """Join a date's brand and partner features; unmatched customers keep missing partner columns.
+    """Join a date's brand and partner features as a view; unmatched customers keep missing partner columns.
 
     Returns
     -------
     str
-        Name of the table: ``customer_key`` and the features, sorted by key.
+        Name of the view: ``customer_key`` and the features.
     PartnerJoin
         How the partner's rows met the customers.
     list of Feature
         The features in their order, categories not filled in.
     """
     own = brand_features(connection, as_of)
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW customers AS SELECT customer_key FROM {own}")
     partner, join = partner_features(connection, settings, as_of)
     own_columns = [column for column in columns_of(connection, own) if column != KEY]
-    partner_types = {c: t for c, t in columns_of(connection, partner).items() if c not in (KEY, "copies")}
+    partner_types = {c: t for c, t in columns_of(connection, partner).items() if c != KEY}
     if clash := set(partner_types) & set(own_columns):
         raise ContractError(
             f"partner columns have the names of our own features: {sorted(clash)}",
@@ -234,15 +243,17 @@ def snapshot(
     cast = ", ".join(f"p.{c}" if t == "VARCHAR" else f"p.{c}::DOUBLE AS {c}" for c, t in partner_types.items())
     name = f"snapshot_{as_of:%Y%m%d}"
     connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE {name} AS
-        SELECT o.*, {cast} FROM {own} o LEFT JOIN {partner} p USING ({KEY}) ORDER BY {KEY}"""
+        f"""CREATE OR REPLACE TEMP VIEW {name} AS
+        SELECT o.*, {cast} FROM {own} o LEFT JOIN {partner} p USING ({KEY})"""
     )
     features = [Feature(column, "number", "brand") for column in own_columns]
     features += [Feature(c, "category" if t == "VARCHAR" else "number", "partner") for c, t in partner_types.items()]
     return name, join, features
 
 
-def category_values(table: pa.Table, feature: Feature) -> tuple[str, ...]:
-    """List a category's values as seen in training, sorted."""
-    values = table.column(feature.name).unique().to_pylist()
-    return tuple(sorted(value for value in values if value is not None))
+def category_values(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> tuple[str, ...]:
+    """List a category's values in the training part, sorted."""
+    found = connection.execute(
+        f"SELECT DISTINCT {name} FROM {table} WHERE split = 'train' AND {name} IS NOT NULL ORDER BY {name}"
+    ).fetchall()
+    return tuple(value for (value,) in found)

@@ -1,14 +1,18 @@
 -- One row per customer who had an event on or before $as_of. Nothing dated later is read.
--- Days are UTC days; an event on $as_of itself counts, with age 0.
-WITH history AS (
+-- Days are UTC days; an event on $as_of itself counts, with age 0. Sums of decimals are exact, whatever their order.
+WITH daily AS (
     SELECT
         customer_key,
-        amount,
-        quantity,
-        event_day,
-        date_diff('day', event_day, $as_of::DATE) AS age
+        date_diff('day', event_day, $as_of::DATE) AS age,
+        count(*) AS events,
+        count(amount) AS amounts,
+        sum(amount) AS amount,
+        max(amount) AS amount_max,
+        count(quantity) AS quantities,
+        sum(quantity) AS quantity
     FROM events
     WHERE event_day <= $as_of::DATE
+    GROUP BY ALL
 ),
 
 gaps AS (
@@ -17,12 +21,7 @@ gaps AS (
         avg(gap) AS gap_days_mean,
         sqrt(greatest(avg(gap * gap) - avg(gap) * avg(gap), 0)) AS gap_days_std,
         max(gap) AS gap_days_max
-    FROM (
-        SELECT
-            customer_key,
-            date_diff('day', lag(event_day) OVER (PARTITION BY customer_key ORDER BY event_day), event_day) AS gap
-        FROM (SELECT DISTINCT customer_key, event_day FROM history)
-    )
+    FROM (SELECT customer_key, lag(age) OVER (PARTITION BY customer_key ORDER BY age DESC) - age AS gap FROM daily)
     WHERE gap IS NOT NULL
     GROUP BY customer_key
 ),
@@ -32,24 +31,24 @@ totals AS (
         customer_key,
         min(age) AS recency_days,
         max(age) AS tenure_days,
-        count(*) AS events_total,
-        count(DISTINCT age) AS days_active,
+        count(*) AS days_active,
+        sum(events) AS events_total,
         sum(amount) AS amount_total,
-        avg(amount) AS amount_mean,
-        max(amount) AS amount_max,
-        arg_min(amount, (age, amount, quantity)) AS amount_last,
+        sum(amount) / nullif(sum(amounts), 0) AS amount_mean,
+        max(amount_max) AS amount_max,
+        arg_min(amount, age) AS amount_last_day,
         sum(quantity) AS quantity_total,
-        avg(quantity) AS quantity_mean,
-        count(*) FILTER (age < 30) AS events_30d,
-        count(*) FILTER (age < 90) AS events_90d,
-        count(*) FILTER (age < 180) AS events_180d,
-        count(*) FILTER (age < 365) AS events_365d,
+        sum(quantity) / nullif(sum(quantities), 0) AS quantity_mean,
+        coalesce(sum(events) FILTER (age < 30), 0) AS events_30d,
+        coalesce(sum(events) FILTER (age < 90), 0) AS events_90d,
+        coalesce(sum(events) FILTER (age < 180), 0) AS events_180d,
+        coalesce(sum(events) FILTER (age < 365), 0) AS events_365d,
         coalesce(sum(amount) FILTER (age < 30), 0) AS amount_30d,
         coalesce(sum(amount) FILTER (age < 90), 0) AS amount_90d,
         coalesce(sum(amount) FILTER (age < 180), 0) AS amount_180d,
         coalesce(sum(amount) FILTER (age < 365), 0) AS amount_365d,
-        count(*) FILTER (age >= 90 AND age < 180) AS events_90d_before
-    FROM history
+        coalesce(sum(events) FILTER (age >= 90 AND age < 180), 0) AS events_90d_before
+    FROM daily
     GROUP BY customer_key
 )
 
@@ -62,7 +61,7 @@ SELECT
     amount_total::DOUBLE AS amount_total,
     amount_mean::DOUBLE AS amount_mean,
     amount_max::DOUBLE AS amount_max,
-    amount_last::DOUBLE AS amount_last,
+    amount_last_day::DOUBLE AS amount_last_day,
     quantity_total::DOUBLE AS quantity_total,
     quantity_mean::DOUBLE AS quantity_mean,
     events_30d::DOUBLE AS events_30d,
@@ -81,4 +80,3 @@ SELECT
     (recency_days / gap_days_mean)::DOUBLE AS recency_in_gaps
 FROM totals
 LEFT JOIN gaps USING (customer_key)
-ORDER BY totals.customer_key

@@ -21,7 +21,6 @@ def pandas_features(events: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
     for key, own in history.groupby("customer_key"):
         age, amount = own["age"], own["amount"]
         gaps = np.diff(np.sort(own["day"].unique())).astype("timedelta64[D]").astype(float)
-        last = own.sort_values(["age", "amount", "quantity"]).iloc[0]
         row = {
             "recency_days": age.min(),
             "tenure_days": age.max(),
@@ -30,7 +29,7 @@ def pandas_features(events: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
             "amount_total": amount.sum(),
             "amount_mean": amount.mean(),
             "amount_max": amount.max(),
-            "amount_last": last["amount"],
+            "amount_last_day": amount[age == age.min()].sum(),
             "quantity_total": own["quantity"].sum(),
             "quantity_mean": own["quantity"].mean(),
         }

@@ -1,0 +1,176 @@
+"""Segment files: the format that is promised, refused where a value would break it, read back line by line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+
+from contracts.errors import ContractError
+from contracts.segment_file import ENDPOINT_COLUMNS, header, read_lines, writable_mask, write_scored_csv
+from tests.strategies import endpoints_of
+
+HEADER = "ChannelType,Address,Id,User.UserId,Metrics.buy_score\n"
+FORBIDDEN_VALUES = {
+    "tab": "a\tb",
+    "line feed": "a\nb",
+    "carriage return": "a\rb",
+    "null byte": "a\x00b",
+    "escape": "a\x1bb",
+    "delete": "a\x7fb",
+    "too long": "x" * 101,
+    "missing": None,
+}
+
+
+def endpoints(**changes: list[str]) -> pa.Table:
+    """Three endpoints, some of their columns replaced."""
+    return pa.table(endpoints_of(3) | {name: pa.array(values, pa.string()) for name, values in changes.items()})
+
+
+def with_value(name: str, value: str | None) -> pa.Table:
+    """Three endpoints, the second with this value in one column."""
+    table = pa.table(endpoints_of(3))
+    values = table.column(name).to_pylist()
+    values[1] = value
+    return table.set_column(table.column_names.index(name), name, pa.array(values, pa.string()))
+
+
+def floats(*values: float) -> npt.NDArray[np.float32]:
+    """Scores as a booster gives them."""
+    return np.array(values, dtype=np.float32)
+
+
+def written(path: Path, text: str | bytes) -> Path:
+    """Write a file as it is."""
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_csv_is_these_very_bytes() -> None:
+    rows = endpoints(Address=['say "hi", please', "שלום@example.com", "a;b|c"])
+    assert (
+        write_scored_csv(rows, floats(1.0, 0.1234567, 0.0), "buy").encode()
+        == (
+            HEADER + 'EMAIL,"say ""hi"", please",id-k00000,k00000,1.000000\n'
+            "EMAIL,שלום@example.com,id-k00001,k00001,0.123457\n"
+            "EMAIL,a;b|c,id-k00002,k00002,0.000000\n"
+        ).encode()
+    )
+
+
+def test_no_rows_leave_the_header_only() -> None:
+    assert write_scored_csv(endpoints().slice(0, 0), floats(), "buy") == HEADER
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [
+        (0.0, "0.000000"),
+        (-0.0, "0.000000"),
+        (1.0, "1.000000"),
+        (1e-6, "0.000001"),
+        (1e-9, "0.000000"),
+        (0.9999999, "1.000000"),
+        (0.5, "0.500000"),
+        (0.1234564, "0.123456"),
+        (0.1234566, "0.123457"),
+    ],
+)
+def test_scores_have_six_digits_and_no_exponent(score: float, text: str) -> None:
+    lines = write_scored_csv(endpoints().slice(0, 1), np.array([score]), "buy").splitlines()
+    assert lines[1].rsplit(",", 1)[1] == text
+
+
+@pytest.mark.parametrize("score", [-0.001, 1.001, float("nan"), float("inf")], ids=str)
+def test_score_outside_0_to_1_is_refused_and_counted(score: float) -> None:
+    with pytest.raises(ContractError, match="1 of 3 scores are missing or outside 0 to 1") as caught:
+        write_scored_csv(endpoints(), floats(0.5, score, 1.0), "buy")
+    assert caught.value.where == "Metrics.buy_score"
+
+
+@pytest.mark.parametrize("name", ENDPOINT_COLUMNS)
+@pytest.mark.parametrize("value", FORBIDDEN_VALUES.values(), ids=FORBIDDEN_VALUES)
+def test_value_that_the_format_forbids_is_masked_and_refused(name: str, value: str | None) -> None:
+    rows = with_value(name, value)
+    assert writable_mask(rows).to_pylist() == [True, False, True]
+    with pytest.raises(ContractError, match="1 of 3 rows have a value that the format forbids") as caught:
+        write_scored_csv(rows, floats(0.1, 0.2, 0.3), "buy")
+    assert "BuildFeatures" in caught.value.fix
+
+
+def test_value_of_100_characters_is_written_however_many_bytes_it_takes() -> None:
+    rows = with_value("Address", "é" * 100)
+    assert writable_mask(rows).to_pylist() == [True] * 3
+    assert "é" * 100 in write_scored_csv(rows, floats(0.1, 0.2, 0.3), "buy")
+
+
+def test_lines_come_back_as_values_and_as_the_very_bytes(tmp_path: Path) -> None:
+    text = write_scored_csv(endpoints(Address=['"', ",", "é"]), floats(0.1, 0.2, 0.3), "buy")
+    lines = list(read_lines(written(tmp_path / "a.out", text), "buy"))
+    assert [values[1] for values, _ in lines] == ['"', ",", "é"]
+    assert HEADER.encode() + b"".join(line for _, line in lines) == text.encode()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "",
+        HEADER.replace("buy", "leave"),
+        HEADER.replace("ChannelType,Address", "Address,ChannelType"),
+        "\ufeff" + HEADER,
+        HEADER.replace("\n", "\r\n"),
+        HEADER.rstrip("\n"),
+        "EMAIL,a@example.com,i,u,0.5\n",
+    ],
+    ids=["nothing", "another goal", "another order", "byte order mark", "CRLF", "cut off", "none"],
+)
+def test_other_header_is_refused(tmp_path: Path, start: str) -> None:
+    with pytest.raises(ContractError, match="the header is not that of a scored CSV") as caught:
+        list(read_lines(written(tmp_path / "shard-00000.parquet.out", start), "buy"))
+    assert caught.value.where == "shard-00000.parquet.out"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"EMAIL,c@example.com,i,u,0.12",
+        b"EMAIL,c@exam",
+        b"EMAIL,c@example.com,i,0.5\n",
+        b"EMAIL,c@example.com,i,u,0.5,0.5\n",
+        b"\n",
+        b'EMAIL,"c@example.com,i,u,0.5\n',
+        b'EMAIL,c@example.com,i,u,"0.5\n',
+        b"EMAIL,c\r@example.com,i,u,0.5\n",
+        b"EMAIL,caf\xe9@example.com,i,u,0.5\n",
+        b"EMAIL,\xff\xfe,i,u,0.5\n",
+        b"EMAIL," + b"x" * 200_000 + b",i,u,0.5\n",
+    ],
+    ids=[
+        "without line break",
+        "cut off",
+        "a value too few",
+        "a value too many",
+        "empty line",
+        "open quote",
+        "open quote at the end",
+        "carriage return",
+        "Latin-1",
+        "not UTF-8",
+        "longer than csv takes",
+    ],
+)
+def test_line_that_is_not_of_the_format_is_refused_by_its_number(tmp_path: Path, line: bytes) -> None:
+    good = write_scored_csv(endpoints().slice(0, 2), floats(0.1, 0.2), "buy").encode()
+    lines = read_lines(written(tmp_path / "shard-00000.parquet.out", good + line), "buy")
+    assert [next(lines)[0][3], next(lines)[0][3]] == ["k00000", "k00001"]
+    with pytest.raises(ContractError, match="line 4 is cut off or not of this format") as caught:
+        next(lines)
+    assert caught.value.where == "shard-00000.parquet.out"
+
+
+def test_header_names_the_goal() -> None:
+    assert header("big_spender")[-1] == "Metrics.big_spender_score"
