@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 import tempfile
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import awswrangler as wr
@@ -19,7 +21,7 @@ import awswrangler as wr
 from contracts.errors import ContractError, VerificationError
 from contracts.job import run_job
 from contracts.run_settings import Segment, read_run_settings
-from contracts.segment_file import header, read_lines
+from contracts.segment_file import SCORE_DIGITS, header, read_lines
 from contracts.segment_manifest import (
     FILE_NAME,
     STATUSES,
@@ -30,6 +32,7 @@ from contracts.segment_manifest import (
     verify_files,
 )
 
+SCORE = re.compile(rf"[01]\.[0-9]{{{SCORE_DIGITS}}}")
 PART_BYTES = 1_000_000_000  # Pinpoint's limit of one import job (Developer Guide, "Quotas")
 
 
@@ -57,7 +60,7 @@ def read_population(folder: Path, goal: str) -> list[ScoredLine]:
     population, ids = [], set()
     for path in paths:
         for (channel, address, endpoint_id, _, score), line in read_lines(path, goal):
-            value = float(score)
+            value = float(score) if SCORE.fullmatch(score) else math.nan
             if not 0 <= value <= 1 or endpoint_id in ids:
                 problem = "comes twice" if endpoint_id in ids else f"has the score {score}"
                 raise ContractError(f"endpoint {endpoint_id} {problem}", where=path.name, fix="score the run again")
@@ -80,8 +83,11 @@ def rank(population: list[ScoredLine]) -> tuple[list[ScoredLine], int]:
 
 
 def cut(ranked: list[ScoredLine], top_percent: float) -> list[ScoredLine]:
-    """Take the top share of a ranked population, rounded up, so that a small population still gives one person."""
-    return ranked[: math.ceil(len(ranked) * top_percent / 100)]
+    """Take the top share of a ranked population, rounded up, so that a small population still gives one person.
+
+    The percentage counts as written: 0.07 percent of 10,000 are 7, though in floats 10,000 x 0.07 is more than 700.
+    """
+    return ranked[: math.ceil(len(ranked) * Fraction(str(top_percent)) / 100)]
 
 
 def write_segment(folder: Path, segment: Segment, population: list[ScoredLine]) -> PublishedSegment:

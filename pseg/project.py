@@ -8,7 +8,16 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from contracts.errors import SettingsError
 from contracts.run_settings import Goal, Query, RunSettings, Segment
@@ -45,6 +54,17 @@ class QueryTable(Strict):
     partner_columns_are_static: bool = False
     max_duplicate_percent: float = Field(default=5.0, ge=0, le=100)
     deadline_seconds: int = Field(default=3600, ge=60, le=86400)
+
+    @field_validator("columns")
+    @classmethod
+    def check_columns(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
+        """No column comes twice, and none is one that the query has anyway: it would be paid for and then refused."""
+        for name in columns:
+            if name in ("customer_key", "hashed_id"):
+                raise ValueError(f"{name} is not a column of the partner's to ask for")
+            if columns.count(name) > 1:
+                raise ValueError(f"{name} is named more than once")
+        return columns
 
 
 class GoalTable(Strict):
@@ -185,7 +205,7 @@ def read_project(path: str | Path) -> Project:
             why=error.strerror or "",
             fix="name a project folder, or make one: pseg init NAME",
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(
             "project.toml is not TOML", where=str(file), why=str(error), fix="mend that line"
         ) from error

@@ -109,12 +109,12 @@ def read_manifests(project: Project) -> list[SegmentManifest]:
     """
     path = project.output_dir / FILE_NAME
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        documents = json.loads(path.read_text(encoding="utf-8"))["manifests"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ContractError(
             "there are no segments yet", where=str(path), why=str(error), fix=f"pseg run {project.folder}"
         ) from error
-    return [parse_manifest(manifest, where=str(path)) for manifest in document.get("manifests", [])]
+    return [parse_manifest(document, where=str(path)) for document in documents]
 
 
 def read_evaluations(project: Project) -> list[Evaluation]:

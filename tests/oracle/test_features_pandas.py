@@ -29,7 +29,6 @@ def pandas_features(events: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
             "amount_total": amount.sum(),
             "amount_mean": amount.mean(),
             "amount_max": amount.max(),
-            "amount_last_day": amount[age == age.min()].sum(),
             "quantity_total": own["quantity"].sum(),
             "quantity_mean": own["quantity"].mean(),
         }

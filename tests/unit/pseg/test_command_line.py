@@ -1,0 +1,214 @@
+"""``pseg`` as a command: exit codes, one JSON document for failures, and ``init``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pseg.project import read_project
+from tests.worlds import write_project
+
+NOWHERE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+NOWHERE |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1"}
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """An environment without AWS settings and with a state folder of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PSEG_"))}
+    return kept | {"PSEG_STATE_DIR": str(folder / "state"), "HOME": str(folder)} | more
+
+
+def pseg(folder: Path, *arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run one command in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "pseg", *map(str, arguments)],
+        cwd=folder,
+        env=environment(folder, **more) | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3])])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def failure(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The one JSON document of a failure."""
+    document: dict[str, Any] = json.loads(done.stdout)
+    assert document["error"]["code"] == done.returncode
+    assert "Traceback" not in done.stderr
+    error: dict[str, Any] = document["error"]
+    return error
+
+
+def test_init_writes_a_project_that_parses_and_is_named_as_its_folder(tmp_path: Path) -> None:
+    done = pseg(tmp_path, "init", "spring-sale", "--json")
+    assert done.returncode == 0, done.stderr
+    file = tmp_path / json.loads(done.stdout)["project"]
+    project = read_project(file)
+    assert project.name == "spring-sale"
+    assert (tmp_path / "spring-sale" / "data").is_dir()
+    assert "PROJECT_NAME" not in file.read_text()
+
+
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "spring").mkdir()
+    (tmp_path / "spring" / "project.toml").write_text("mine")
+    done = pseg(tmp_path, "init", "spring", "--json")
+    assert done.returncode == 2
+    assert failure(done)["what"] == "there is a project already"
+    assert (tmp_path / "spring" / "project.toml").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["Spring", "1st", "a", "a_b", "x" * 31])
+def test_init_refuses_a_name_that_no_project_can_have_and_makes_nothing(tmp_path: Path, name: str) -> None:
+    done = pseg(tmp_path, "init", name)
+    assert done.returncode == 2
+    assert f"{name!r} can't be a project's name" in done.stderr
+    assert not (tmp_path / name).exists()
+
+
+def wrong_project(folder: Path) -> Path:
+    """A project whose file has an unknown key."""
+    project = write_project(folder / "spring", customers=5)
+    with (project / "project.toml").open("a") as handle:
+        handle.write("[colour]\n")
+    return project
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "{}"),
+        ("pipeline", "upsert", "{}"),
+        ("pipeline", "start", "spring-train", "--project", "{}"),
+        ("model", "list", "--project", "{}"),
+        ("segments", "list", "--project", "{}"),
+        ("segments", "verify", "--project", "{}"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_project_is_exit_2_and_one_document_that_names_the_key(tmp_path: Path, command: tuple[str, ...]) -> None:
+    project = wrong_project(tmp_path)
+    done = pseg(tmp_path, *(word.format(project) for word in command), "--json")
+    assert done.returncode == 2
+    error = failure(done)
+    assert error["what"].startswith("colour: ")
+    assert error["where"] == str(project / "project.toml")
+
+
+def test_error_without_json_goes_to_stderr_with_what_where_and_fix(tmp_path: Path) -> None:
+    project = wrong_project(tmp_path)
+    done = pseg(tmp_path, "segments", "list", "--project", project)
+    assert (done.returncode, done.stdout) == (2, "")
+    for words in ("error  colour: ", f"where  {project / 'project.toml'}", "fix    "):
+        assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        (("run", "{}", "--as-of", "yesterday"), "'yesterday' is not a day"),
+        (
+            ("pipeline", "start", "spring-train", "--project", "{}", "--as-of", "2026-13-01"),
+            "'2026-13-01' is not a day",
+        ),
+        (("pipeline", "start", "spring", "--project", "{}"), "spring is not a pipeline of ours"),
+        (("pipeline", "start", "autumn-train", "--project", "{}"), "autumn-train is not a pipeline of spring"),
+        (("segments", "list", "--project", "{}"), "there are no segments yet"),
+        (("segments", "verify", "--project", "{}"), "there are no segments yet"),
+        (("segments", "show", "likely_buyers", "--project", "{}"), "there are no segments yet"),
+    ],
+    ids=["run as of no day", "start as of no day", "no pipeline", "another's pipeline", "list", "verify", "show"],
+)
+def test_bad_input_is_exit_2(tmp_path: Path, command: tuple[str, ...], what: str) -> None:
+    project = write_project(tmp_path / "spring", customers=5)
+    done = pseg(tmp_path, *(word.format(project) for word in command), "--json", **NOWHERE)
+    assert done.returncode == 2, done.stderr
+    assert what in failure(done)["what"]
+
+
+def test_run_without_a_date_is_exit_2(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "spring", customers=5, as_of="")
+    done = pseg(tmp_path, "run", project, "--json")
+    assert done.returncode == 2
+    assert failure(done)["what"] == "the run has no date"
+
+
+@pytest.mark.parametrize("content", ["", "[]", '"text"', '{"manifests": [5]}'], ids=repr)
+def test_manifest_that_is_none_is_exit_2(tmp_path: Path, content: str) -> None:
+    project = write_project(tmp_path / "spring", customers=5)
+    (project / "output").mkdir()
+    (project / "output" / "manifest.json").write_text(content)
+    done = pseg(tmp_path, "segments", "list", "--project", project, "--json")
+    assert done.returncode == 2, done.stderr
+    assert "manifest.json" in failure(done)["where"]
+
+
+def test_aws_out_of_reach_is_exit_3_and_says_what_to_start(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "spring", customers=5)
+    done = pseg(tmp_path, "model", "list", "--project", project, "--json", **NOWHERE)
+    assert done.returncode == 3
+    error = failure(done)
+    assert (error["what"], error["where"]) == ("AWS can't be reached", NOWHERE["AWS_ENDPOINT_URL"])
+    assert "pseg local up" in error["fix"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("fly",), ("segments", "fly"), ("run",), ("run", "x", "--fly"), ("model", "show", "--version", "x")],
+    ids=" ".join,
+)
+def test_command_that_there_is_not_is_exit_2(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = pseg(tmp_path, *command)
+    assert done.returncode == 2
+    assert "Usage" in done.stderr
+
+
+def test_no_embedded_aws_is_exit_1_of_status_and_no_error_of_down(tmp_path: Path) -> None:
+    done = pseg(tmp_path, "local", "status", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == {"schema": "pseg.local.status/1", "is_up": False, "endpoint": None}
+    down = pseg(tmp_path, "local", "down", "--json")
+    assert down.returncode == 0
+    assert json.loads(down.stdout)["was_up"] is False
+
+
+def test_help_needs_no_sdk_and_no_aws(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pseg.cli import app; print([m for m in ('sagemaker', 'boto3', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    shown = pseg(tmp_path, "--help")
+    assert shown.returncode == 0
+    assert all(command in shown.stdout for command in ("run", "init", "local", "pipeline", "model", "segments"))
+
+
+def test_interrupt_is_exit_130_and_no_traceback(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        where = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pseg", "pipeline", "status", "spring-train"],
+            cwd=Path(__file__).parents[3],
+            env=environment(tmp_path, **(NOWHERE | {"AWS_ENDPOINT_URL": where})),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection, _ = silent.accept()  # it now waits for an answer
+        connection.recv(1)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        connection.close()
+    assert process.returncode == 130
+    assert "Traceback" not in said

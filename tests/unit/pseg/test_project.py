@@ -1,0 +1,209 @@
+"""project.toml: whatever is wrong with it is an error that names the file and the key."""
+
+from __future__ import annotations
+
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.errors import SettingsError
+from contracts.run_settings import Goal, Segment
+from pseg.project import Project, read_project
+
+BASE = {
+    "name": 'name = "spring"',
+    "as_of": "as_of = 2026-06-30",
+    "tables": '[tables]\nevents = "data/events.parquet"\ncontacts = "s3://lake/contacts/"',
+    "query": '[query]\ncolumns = ["age", "attribute_date"]',
+    "goals": '[[goals]]\nname = "buy"\nevent = "purchase"\nhorizon_days = 90',
+    "segments": '[[segments]]\nname = "likely"\ngoal = "buy"\ntop_percent = 10',
+}
+GOAL, SEGMENT = BASE["goals"], BASE["segments"]
+
+
+def written(folder: Path, **changes: str) -> Path:
+    """Write a project.toml, parts of it changed."""
+    (folder / "project.toml").write_text("\n".join((BASE | changes).values()) + "\n", encoding="utf-8")
+    return folder
+
+
+def test_project_becomes_run_settings_with_defaults_filled_in(tmp_path: Path) -> None:
+    project = read_project(written(tmp_path))
+    assert project.as_of == date(2026, 6, 30)
+    assert project.folder == tmp_path
+    settings = project.run_settings()
+    assert settings.goals == (Goal("buy", "purchase", 90, 0.60),)
+    assert settings.segments == (Segment("likely", "buy", 10.0),)
+    assert (settings.data_bucket, settings.results_bucket) == ("pseg-spring-data", "pseg-spring-results")
+    assert (settings.query.collaboration, settings.query.partner_columns) == ("spring", ("age", "attribute_date"))
+    assert settings.to_json() == read_project(tmp_path / "project.toml").run_settings().to_json()
+
+
+def test_what_is_set_wins_over_every_default(tmp_path: Path) -> None:
+    query = BASE["query"] + '\ncollaboration = "shared"\nmatch_keys_table = "keys"\npartner_table = "people"'
+    query += "\npartner_columns_are_static = true\nmax_duplicate_percent = 7.5\ndeadline_seconds = 120"
+    aws = '[aws]\nregion = "eu-central-1"\ndata_bucket = "mine"\nresults_bucket = "theirs"'
+    training = "[training]\nsnapshots = 3\nseed = 11"
+    settings = read_project(written(tmp_path, query=query, aws=aws, training=training)).run_settings()
+    assert (settings.query.collaboration, settings.query.match_keys_table) == ("shared", "keys")
+    assert (settings.query.partner_table, settings.query.deadline_seconds) == ("people", 120)
+    assert (settings.partner_columns_are_static, settings.max_duplicate_percent) == (True, 7.5)
+    assert (settings.region, settings.data_bucket, settings.results_bucket) == ("eu-central-1", "mine", "theirs")
+    assert (settings.training_snapshots, settings.seed) == (3, 11)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"more": "[colour]"}, "colour"),
+        ({"tables": BASE["tables"] + '\ncolour = "red"'}, "tables.colour"),
+        ({"goals": GOAL + '\ncolour = "red"'}, "goals.0.colour"),
+        ({"aws": '[aws]\ncolour = "red"'}, "aws.colour"),
+        ({"name": ""}, "name"),
+        ({"tables": '[tables]\nevents = "e.parquet"'}, "tables.contacts"),
+        ({"query": ""}, "query"),
+        ({"goals": ""}, "goals"),
+        ({"segments": "segments = []", "tables": "", "query": "", "goals": ""}, "tables"),
+        ({"goals": GOAL.replace("90", '"90"')}, "goals.0.horizon_days"),
+        ({"goals": GOAL.replace("90", "90.5")}, "goals.0.horizon_days"),
+        ({"as_of": 'as_of = "2026-06-30"'}, "as_of"),
+        ({"as_of": "as_of = 2026-06-30T12:00:00"}, "as_of"),
+        ({"query": BASE["query"] + "\npartner_columns_are_static = 1"}, "query.partner_columns_are_static"),
+        ({"query": '[query]\ncolumns = "age"'}, "query.columns"),
+        ({"query": "[query]\ncolumns = []"}, "query.columns"),
+        ({"query": '[query]\ncolumns = ["age; DROP TABLE x"]'}, "query.columns.0"),
+        ({"query": BASE["query"] + "\ndeadline_seconds = 5"}, "query.deadline_seconds"),
+        ({"query": BASE["query"] + "\nmax_duplicate_percent = 101.0"}, "query.max_duplicate_percent"),
+        ({"goals": GOAL.replace("90", "0")}, "goals.0.horizon_days"),
+        ({"goals": GOAL + "\nminimum_auc = 1.0"}, "goals.0.minimum_auc"),
+        ({"goals": GOAL + "\nminimum_auc = 0.4"}, "goals.0.minimum_auc"),
+        ({"goals": GOAL.replace("buy", "Buy")}, "goals.0.name"),
+        ({"goals": GOAL.replace("purchase", "buy' OR '1'='1")}, "goals.0.event"),
+        ({"segments": SEGMENT.replace("10", "0")}, "segments.0.top_percent"),
+        ({"segments": SEGMENT.replace("10", "100.1")}, "segments.0.top_percent"),
+        ({"segments": SEGMENT.replace("10", "nan")}, "segments.0.top_percent"),
+        ({"segments": f"{SEGMENT}\n{SEGMENT.replace('likely', '../likely')}"}, "segments.1.name"),
+        ({"name": 'name = "Spring Sale"'}, "name"),
+        ({"name": "name = 5"}, "name"),
+        ({"training": "[training]\nsnapshots = 13"}, "training.snapshots"),
+        ({"training": "[training]\nseed = -1"}, "training.seed"),
+        ({"aws": '[aws]\ndata_bucket = "My Bucket"'}, "aws.data_bucket"),
+        ({"aws": "[aws]\ntransform_vcpus = 0"}, "aws.transform_vcpus"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_wrong_key_is_named_with_its_file(tmp_path: Path, changes: dict[str, str], key: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_project(written(tmp_path, **changes))
+    assert caught.value.what.startswith(f"{key}: ")
+    assert caught.value.where == str(tmp_path / "project.toml")
+    assert "pseg init" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"goals": f"{GOAL}\n{GOAL}"}, "two goals have the same name: ['buy', 'buy']"),
+        (
+            {"goals": f"{GOAL.replace('buy', 'buy_1')}\n{GOAL.replace('buy', 'buy1')}"},
+            "two goals have the same name: ['buy_1', 'buy1']",
+        ),
+        ({"segments": f"{SEGMENT}\n{SEGMENT}"}, "two segments have the same name: ['likely', 'likely']"),
+        ({"segments": SEGMENT.replace("buy", "leave")}, "segment likely names the goal leave; there are ['buy']"),
+        ({"query": '[query]\ncolumns = ["age", "age"]'}, "query.columns: age is named more than once"),
+        (
+            {"query": '[query]\ncolumns = ["age", "customer_key"]'},
+            "query.columns: customer_key is not a column of the partner's to ask for",
+        ),
+        (
+            {"query": '[query]\ncolumns = ["hashed_id"]'},
+            "query.columns: hashed_id is not a column of the partner's to ask for",
+        ),
+    ],
+    ids=[
+        "goal twice",
+        "goals alike as steps",
+        "segment twice",
+        "unknown goal",
+        "column twice",
+        "our key",
+        "join column",
+    ],
+)
+def test_contradiction_is_named_with_its_file(tmp_path: Path, changes: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_project(written(tmp_path, **changes))
+    assert words in caught.value.what
+    assert caught.value.where == str(tmp_path / "project.toml")
+
+
+def test_all_problems_are_counted_and_the_first_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_project(written(tmp_path, name="name = 5", more="[colour]"))
+    assert caught.value.why == "2 problem(s) in all"
+
+
+@pytest.mark.parametrize(
+    "content", [b"name = ", b"[tables\n", b"name = 'caf\xe9'\n"], ids=["half a line", "half a table", "Latin-1"]
+)
+def test_file_that_is_not_toml_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "project.toml").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"project.toml is not TOML") as caught:
+        read_project(tmp_path)
+    assert caught.value.where == str(tmp_path / "project.toml")
+    assert caught.value.why
+
+
+def test_folder_without_project_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no project at") as caught:
+        read_project(tmp_path / "nowhere")
+    assert "pseg init NAME" in caught.value.fix
+
+
+def test_table_is_a_file_beside_the_project_or_a_prefix(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "events.parquet").write_bytes(b"PAR1")
+    project = read_project(written(tmp_path))
+    assert project.location("events") == tmp_path / "data" / "events.parquet"
+    assert project.location("contacts") == "s3://lake/contacts/"
+
+
+@pytest.mark.parametrize("table", ["events", "partner"], ids=["file missing", "not named"])
+def test_table_that_is_not_there_is_named_with_file_and_key(tmp_path: Path, table: Any) -> None:
+    project = read_project(written(tmp_path))
+    with pytest.raises(SettingsError, match=f"tables.{table} = .* is not there") as caught:
+        project.location(table)
+    assert caught.value.where == str(tmp_path / "project.toml")
+    assert "Parquet file" in caught.value.fix
+
+
+def test_template_documents_every_key_and_shows_the_true_defaults() -> None:
+    template = files("pseg").joinpath("project_template.toml").read_text(encoding="utf-8")
+    for name in Project.model_fields:
+        assert name in template
+    for table, model in (("query", "QueryTable"), ("training", "TrainingTable"), ("aws", "AwsTable")):
+        section = template.split(f"[{table}]")[1].split("\n\n")[0]
+        fields = Project.model_fields[table].annotation.model_fields  # type: ignore[union-attr]
+        assert set(fields) <= {line.lstrip("# ").split(" =")[0] for line in section.splitlines()}, model
+
+
+def test_uncommented_template_parses_to_the_defaults(tmp_path: Path) -> None:
+    template = files("pseg").joinpath("project_template.toml").read_text(encoding="utf-8")
+    template = template.replace("PROJECT_NAME", "spring")
+    lines = [
+        line.removeprefix("# ") if " = " in line or line.startswith("# [") else line for line in template.split("\n")
+    ]
+    (tmp_path / "project.toml").write_text("\n".join(line for line in lines if not line.startswith("One ")))
+    shown = read_project(tmp_path)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "project.toml").write_text(template)
+    defaults = read_project(plain)
+    assert shown.training == defaults.training
+    assert shown.query.model_copy(update={"collaboration": ""}) == defaults.query
+    assert shown.goals == defaults.goals
+    assert shown.run_settings().data_bucket == defaults.run_settings().data_bucket
+    assert shown.aws.transform_vcpus == defaults.aws.transform_vcpus

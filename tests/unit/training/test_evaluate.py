@@ -1,0 +1,154 @@
+"""Evaluation: what is measured is what the handler writes, and every number is that of an independent computation."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn import metrics
+
+from contracts.errors import ContractError
+from contracts.evaluation import Evaluation, read_evaluation
+from contracts.feature_table import FINGERPRINT_KEY, read_feature_table
+from inference.handler import CONTENT_TYPE, Model, model_fn, transform_fn
+from tests.known_truth import make_customers, train_model
+from tests.worlds import SETTINGS
+from training import evaluate
+
+GOAL = SETTINGS.goal("buy")
+
+
+@pytest.fixture(scope="module")
+def ml_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained model, laid out as the inputs of its evaluation."""
+    folder = tmp_path_factory.mktemp("ml")
+    model_dir = train_model(folder)
+    shutil.copytree(folder / "input" / "data", folder / "processing" / "input")
+    (folder / "processing" / "input" / "model").mkdir()
+    with tarfile.open(folder / "processing" / "input" / "model" / "model.tar.gz", "w:gz") as tar:
+        tar.add(model_dir, arcname=".")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(ml_dir: Path) -> Model:
+    """The same model, loaded."""
+    return model_fn(str(ml_dir / "model"))
+
+
+@pytest.fixture(scope="module")
+def evaluation(ml_dir: Path) -> Evaluation:
+    """What the step wrote."""
+    assert evaluate.main(["--ml-dir", str(ml_dir), "--goal", "buy"]) == 0
+    return read_evaluation(ml_dir / "processing" / "evaluation" / "evaluation.json")
+
+
+@pytest.fixture(scope="module")
+def shipped(ml_dir: Path, model: Model) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of the test customers from the CSV that the handler ships, and what happened."""
+    rows, table, _ = make_customers(3000, seed=5)
+    tested = rows.filter(pa.array(part == "test" for part in rows["split"].to_pylist()))
+    columns = {name: pa.array(["x"] * tested.num_rows) for name in ("ChannelType", "Address", "Id", "User.UserId")}
+    shard = pa.table(columns | {name: tested[name] for name in table.names})
+    sink = io.BytesIO()
+    pq.write_table(shard.replace_schema_metadata({FINGERPRINT_KEY: table.fingerprint.encode()}), sink)
+    answer = transform_fn(model, sink.getvalue(), CONTENT_TYPE, "text/csv")
+    assert isinstance(answer, tuple)
+    scores = [float(line["Metrics.buy_score"]) for line in csv.DictReader(io.StringIO(answer[0]))]
+    return np.array(scores), tested["label__buy"].to_numpy()
+
+
+def test_metrics_are_scikit_learns_on_the_shipped_scores(
+    evaluation: Evaluation, shipped: tuple[np.ndarray, np.ndarray]
+) -> None:
+    scores, labels = shipped
+    assert evaluation.auc == metrics.roc_auc_score(labels, scores)
+    assert evaluation.average_precision == metrics.average_precision_score(labels, scores)
+    assert evaluation.log_loss == metrics.log_loss(labels, scores)
+    assert evaluation.brier == metrics.brier_score_loss(labels, scores)
+    assert evaluation.base_rate == labels.mean()
+    assert (evaluation.people, evaluation.positives) == (len(labels), labels.sum())
+
+
+def test_metrics_are_those_of_their_definitions(evaluation: Evaluation, shipped: tuple[np.ndarray, np.ndarray]) -> None:
+    scores, labels = shipped
+    pairs = scores[labels == 1][:, None] - scores[labels == 0][None, :]
+    assert evaluation.auc == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
+    assert evaluation.brier == pytest.approx(((scores - labels) ** 2).mean())
+    assert 0.7 < evaluation.auc < 0.9
+
+
+def test_tenths_add_up_and_their_lift_is_rate_over_base_rate(evaluation: Evaluation) -> None:
+    assert [tenth.tenth for tenth in evaluation.tenths] == list(range(1, 11))
+    assert sum(tenth.people for tenth in evaluation.tenths) == evaluation.people
+    assert sum(tenth.positives for tenth in evaluation.tenths) == evaluation.positives
+    predicted = [tenth.predicted for tenth in evaluation.tenths]
+    assert predicted == sorted(predicted, reverse=True)
+    for tenth in evaluation.tenths:
+        assert tenth.happened == pytest.approx(tenth.positives / tenth.people)
+        assert tenth.lift == pytest.approx(tenth.happened / evaluation.base_rate)
+    assert evaluation.tenths[0].lift > 1.5 > evaluation.tenths[-1].lift
+
+
+def test_evaluation_says_which_model_it_is_of(evaluation: Evaluation, model: Model) -> None:
+    assert evaluation.model["fingerprint"] == model.table.fingerprint
+    assert evaluation.model["rounds"] == model.card.rounds
+    assert (evaluation.goal, evaluation.notice, evaluation.split) == ("buy", SETTINGS.notice, "customer")
+
+
+@pytest.mark.parametrize(("floor", "is_passed"), [(0.6, True), (0.99, False)])
+def test_gate_compares_auc_with_the_goals_floor(
+    model: Model, shipped: tuple[np.ndarray, np.ndarray], floor: float, is_passed: bool
+) -> None:
+    scores, labels = shipped
+    keys = [str(number) for number in range(len(scores))]
+    goal = replace(GOAL, minimum_auc=floor)
+    found = evaluate.evaluate(scores, labels, keys, goal, "customer", model, "")
+    assert found.is_passed == is_passed
+    assert [(check.name, check.allowed) for check in found.checks] == [("auc", floor)]
+
+
+def test_auc_on_the_floor_passes(model: Model) -> None:
+    goal = replace(GOAL, minimum_auc=0.75)
+    labels, scores = np.array([0, 1, 0, 1], np.int8), np.array([0.1, 0.2, 0.3, 0.4])
+    assert evaluate.evaluate(scores, labels, list("abcd"), goal, "customer", model, "").is_passed
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_label_that_never_varies_is_refused(model: Model, label: int) -> None:
+    labels = np.full(50, label, np.int8)
+    with pytest.raises(ContractError, match=f"can't judge goal buy: {50 * label} of 50 customers have it"):
+        evaluate.evaluate(np.linspace(0, 1, 50), labels, [str(n) for n in range(50)], GOAL, "customer", model, "")
+
+
+def test_summary_says_how_good_the_model_is(ml_dir: Path, evaluation: Evaluation) -> None:
+    message = (ml_dir / "output" / "message").read_text()
+    assert message.startswith(f"AUC {evaluation.auc:.3f} passed, top tenth buys {evaluation.tenths[0].lift:.1f} times")
+    assert f"{evaluation.people:,} test customers" in message
+
+
+def test_model_of_other_features_is_refused_with_the_handlers_reason(ml_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "ml"
+    shutil.copytree(ml_dir / "processing" / "input", copy / "processing" / "input")
+    path = copy / "processing" / "input" / "features"
+    table = read_feature_table(path)
+    (path / "feature_table.json").write_bytes(replace(table, definition_sha256="b" * 64).to_json())
+    assert evaluate.main(["--ml-dir", str(copy), "--goal", "buy"]) == 1
+    message = (copy / "output" / "message").read_text(encoding="utf-8")
+    assert "the handler refused the test customers" in message
+    assert "the shard's features are not the model's" in message
+    assert not (copy / "processing" / "evaluation").exists()
+
+
+def test_gate_is_a_number_in_the_file_that_the_pipeline_reads(ml_dir: Path, evaluation: Evaluation) -> None:
+    document = json.loads((ml_dir / "processing" / "evaluation" / "evaluation.json").read_text())
+    assert document["gate"] == {"is_passed": 1}
