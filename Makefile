@@ -4,7 +4,7 @@
 BIN := .venv/bin
 INSTALL = PYTHON='$(PYTHON)' requirements/install.sh
 
-.PHONY: help demo test lint bench check fix lock clean install-demo install-dev
+.PHONY: help demo test lint golden bench check fix lock clean install-demo install-dev
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -21,6 +21,9 @@ lint: install-dev ## formatting, lint rules, types, and who may import whom
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+golden: install-dev ## rewrite the golden files; look at the difference before you commit it
+	@REWRITE_GOLDEN=1 $(BIN)/python -m pytest -q tests/golden
 
 bench: install-dev ## our steps beside the bare engines at 1M customers x 50 features (some minutes)
 	@$(BIN)/python -m tests.benchmarks.scale $(ARGS)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import awswrangler as wr
 
+from activation.sagemaker_registry import require_approved
 from contracts.errors import ContractError, VerificationError
 from contracts.job import run_job
 from contracts.run_settings import Segment, read_run_settings
@@ -42,6 +43,7 @@ class ScoredLine:
 
     score: float
     endpoint_id: str
+    customer: str
     address: tuple[str, str]
     line: bytes
 
@@ -59,13 +61,13 @@ def read_population(folder: Path, goal: str) -> list[ScoredLine]:
         raise ContractError("there is no scored CSV", where=str(folder), fix="check the transform job of this run")
     population, ids = [], set()
     for path in paths:
-        for (channel, address, endpoint_id, _, score), line in read_lines(path, goal):
+        for (channel, address, endpoint_id, customer, score), line in read_lines(path, goal):
             value = float(score) if SCORE.fullmatch(score) else math.nan
             if not 0 <= value <= 1 or endpoint_id in ids:
                 problem = "comes twice" if endpoint_id in ids else f"has the score {score}"
                 raise ContractError(f"endpoint {endpoint_id} {problem}", where=path.name, fix="score the run again")
             ids.add(endpoint_id)
-            population.append(ScoredLine(value, endpoint_id, (channel, address), line))
+            population.append(ScoredLine(value, endpoint_id, customer, (channel, address), line))
     return population
 
 
@@ -83,16 +85,24 @@ def rank(population: list[ScoredLine]) -> tuple[list[ScoredLine], int]:
 
 
 def cut(ranked: list[ScoredLine], top_percent: float) -> list[ScoredLine]:
-    """Take the top share of a ranked population, rounded up, so that a small population still gives one person.
+    """Take the top share of the people in a ranked population, with every address of theirs that is in it.
 
-    The percentage counts as written: 0.07 percent of 10,000 are 7, though in floats 10,000 x 0.07 is more than 700.
+    The share is rounded up, so that a small population still gives one person. The percentage counts as written: 0.07
+    percent of 10,000 are 7, though in floats 10,000 x 0.07 is more than 700.
     """
-    return ranked[: math.ceil(len(ranked) * Fraction(str(top_percent)) / 100)]
+    people = list(dict.fromkeys(scored.customer for scored in ranked))
+    chosen = set(people[: math.ceil(len(people) * Fraction(str(top_percent)) / 100)])
+    return [scored for scored in ranked if scored.customer in chosen]
+
+
+def count_people(lines: list[ScoredLine]) -> int:
+    """Count the customers behind some lines."""
+    return len({scored.customer for scored in lines})
 
 
 def write_segment(folder: Path, segment: Segment, population: list[ScoredLine]) -> PublishedSegment:
     """Write one segment's CSV files below ``folder`` and describe them."""
-    ranked, repeated = rank(population)
+    ranked, _ = rank(population)
     chosen = cut(ranked, segment.top_percent)
     target = folder / "segments" / segment.name
     target.mkdir(parents=True, exist_ok=True)
@@ -114,13 +124,14 @@ def write_segment(folder: Path, segment: Segment, population: list[ScoredLine]) 
         name=segment.name,
         goal=segment.goal,
         top_percent=segment.top_percent,
-        people=len(chosen),
+        people=count_people(chosen),
+        endpoints=len(chosen),
         lowest_score=chosen[-1].score,
-        expected=round(math.fsum(scored.score for scored in chosen), 1),
+        expected=round(math.fsum({scored.customer: scored.score for scored in chosen}.values()), 1),
         waterfall=(
-            ("scored", len(population)),
-            ("address used twice", repeated),
-            ("below the cut", len(ranked) - len(chosen)),
+            ("scored", count_people(population)),
+            ("address used by another", count_people(population) - count_people(ranked)),
+            ("below the cut", count_people(ranked) - count_people(chosen)),
         ),
         files=tuple(files),
     )
@@ -155,6 +166,8 @@ def publish(ml_dir: Path, goal: str, status: str, model: str, as_of: str, execut
     processing = ml_dir / "processing"
     settings = read_run_settings(processing / "input" / "settings")
     segments = settings.segments_of(settings.goal(goal).name)
+    if status == "approved":
+        require_approved(model, settings.project, goal)
     population = read_population(processing / "input" / "scored", goal)
     if not population:
         raise ContractError("there is nobody to choose from", where="scored CSVs", fix="check contacts and may_contact")

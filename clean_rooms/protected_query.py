@@ -37,9 +37,10 @@ class QueryResult:
     billed_units: float | None
 
 
-def make_client(session: boto3.Session | None = None) -> CleanRoomsServiceClient:
-    """Make a Clean Rooms client that never repeats a request by itself: a repeated start would be billed twice."""
-    return (session or boto3.Session()).client("cleanrooms", config=Config(retries={"total_max_attempts": 1}))
+def make_client(session: boto3.Session | None = None, attempts: int = 10) -> CleanRoomsServiceClient:
+    """Make a Clean Rooms client that makes a throttled or failed request so many times at most."""
+    retries = Config(retries={"mode": "standard", "total_max_attempts": attempts})
+    return (session or boto3.Session()).client("cleanrooms", config=retries)
 
 
 def find_membership(client: CleanRoomsServiceClient, collaboration: str) -> str:
@@ -62,16 +63,24 @@ def find_membership(client: CleanRoomsServiceClient, collaboration: str) -> str:
 
 
 def run_query(
-    client: CleanRoomsServiceClient, membership_id: str, sql: str, bucket: str, key_prefix: str, deadline_seconds: int
+    client: CleanRoomsServiceClient,
+    starter: CleanRoomsServiceClient,
+    membership_id: str,
+    sql: str,
+    bucket: str,
+    key_prefix: str,
+    deadline_seconds: int,
 ) -> QueryResult:
     """Run a query and wait for its result; on any interruption, cancel it.
+
+    ``starter`` is a client of one attempt: a start whose answer was lost may have reached the service and be billed.
 
     Raises
     ------
     ServiceError
         With the service's error code and text if the query fails, is cancelled, or is not done by the deadline.
     """
-    answer = client.start_protected_query(
+    answer = starter.start_protected_query(
         type="SQL",
         membershipIdentifier=membership_id,
         sqlParameters={"queryString": sql},

@@ -63,21 +63,37 @@ class Evaluation:
         return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 
 
-def read_evaluation(path: Path) -> Evaluation:
-    """Read an evaluation.
+def parse_evaluation(document: dict[str, Any], where: str) -> Evaluation:
+    """Read an evaluation from its JSON document.
 
     Raises
     ------
     ContractError
-        If the file is missing or not of this form.
+        If it is not of this form.
     """
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         rest = {key: value for key, value in document.items() if key not in ("schema", "gate", "tenths", "checks")}
         tenths = tuple(Tenth(**tenth) for tenth in document["tenths"])
         checks = tuple(Check(**check) for check in document["checks"])
         return Evaluation(**rest, tenths=tenths, checks=checks)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ContractError(
+            "this is not an evaluation", where=where, why=str(error), fix="run Evaluate again"
+        ) from error
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read an evaluation file.
+
+    Raises
+    ------
+    ContractError
+        If it is missing or not of this form.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ContractError(
             "this is not an evaluation", where=str(path), why=str(error), fix="run Evaluate again"
         ) from error
+    return parse_evaluation(document, where=str(path))

@@ -14,5 +14,5 @@ def package_parameter(goal: str) -> str:
 
 
 def package_group(project: str, goal: str) -> str:
-    """Name of the model package group of a goal."""
-    return f"{project}-{goal.replace('_', '-')}"
+    """Name of the model package group of a goal; two hyphens, which no project name holds, keep projects apart."""
+    return f"{project}--{goal.replace('_', '-')}"

@@ -23,6 +23,10 @@ ENDPOINT_COLUMNS = ("ChannelType", "Address", "Id", "User.UserId")
 MAX_VALUE_CHARACTERS = 100
 FORBIDDEN = r"[\x00-\x1f\x7f]"
 SCORE_DIGITS = 6
+ADDRESS_FORMS = {
+    ("EMAIL",): r"^[^@\s,;<>\"]+@[^@\s,;<>\".]+(\.[^@\s,;<>\".]+)+$",
+    ("SMS", "VOICE"): r"^\+[1-9][0-9]{6,14}$",
+}
 
 
 def score_column(goal: str) -> str:
@@ -43,6 +47,18 @@ def writable_mask(rows: pa.Table) -> pa.ChunkedArray:
         short = pc.less_equal(pc.utf8_length(values), MAX_VALUE_CHARACTERS)
         clean = pc.invert(pc.match_substring_regex(values, FORBIDDEN))
         mask = pc.and_(mask, pc.fill_null(pc.and_(short, clean), False))
+    return mask
+
+
+def reachable_mask(rows: pa.Table) -> pa.ChunkedArray:
+    """Mark the rows whose address can be one of its channel: e-mail addresses, numbers as E.164 with a plus.
+
+    Source: Amazon Pinpoint API reference, EndpointBatchItem. Tokens of other channels have no form to check.
+    """
+    mask = pa.chunked_array([pa.array(np.ones(rows.num_rows, dtype=bool))])
+    for channels, form in ADDRESS_FORMS.items():
+        is_channel = pc.is_in(rows.column("ChannelType"), value_set=pa.array(channels))
+        mask = pc.and_(mask, pc.or_(pc.invert(is_channel), pc.match_substring_regex(rows.column("Address"), form)))
     return mask
 
 

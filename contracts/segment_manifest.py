@@ -28,14 +28,16 @@ class PublishedFile:
 class PublishedSegment:
     """One segment: its rule in numbers, where everyone went, and its files.
 
-    ``waterfall`` runs from the scored rows to the file: each entry is a reason and how many rows it took away; the
-    first is the start, and start minus all the others is the number of people in the file.
+    ``people`` are customers, ``endpoints`` their addresses in the files. ``waterfall`` runs from the scored people to
+    the file: each entry is a reason and how many people it took away; the first is the start, and start minus all the
+    others is the number of people in the file.
     """
 
     name: str
     goal: str
     top_percent: float
     people: int
+    endpoints: int
     lowest_score: float
     expected: float
     waterfall: tuple[tuple[str, int], ...]

@@ -33,19 +33,23 @@ def is_text_dictionary(type_: pa.DataType) -> bool:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: its name, one of ``KINDS``, whether a value may be missing, and how large it may be."""
+    """One column of a table: its name, one of ``KINDS``, whether it may be missing, and which values it may have."""
 
     name: str
     kind: str
     is_required: bool = True
     may_be_null: bool = False
     below: float | None = None
+    allowed: tuple[str, ...] = ()
 
     def problems(self, values: pa.Array | pa.ChunkedArray) -> Iterator[tuple[str, int]]:
         """Yield what can be wrong with a value, and in how many rows it is."""
         yield "no value", 0 if self.may_be_null else values.null_count
         if self.kind == "text":
             yield "an empty value", count_true(pc.equal(pc.utf8_trim_whitespace(values.cast(pa.string())), ""))
+        if self.allowed:
+            known = pc.is_in(values.cast(pa.string()), value_set=pa.array(self.allowed))
+            yield f"another value than {', '.join(self.allowed)}", count_true(pc.invert(known))
         if pa.types.is_floating(values.type):
             yield "NaN or an infinite value", count_true(pc.invert(pc.is_finite(values)))
         if self.below is not None:

@@ -59,7 +59,7 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
     from sagemaker.core import image_uris
     from sagemaker.core.workflow.pipeline_context import PipelineSession
 
-    from contracts.errors import ServiceError
+    from contracts.errors import ServiceError, SettingsError
     from contracts.run_settings import FILE_NAME
     from pipelines.code_bundle import collect_code
     from pipelines.definition import Builder, Locations, Machines
@@ -70,17 +70,23 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
     settings, aws = project.run_settings(), project.aws
     session = session or PipelineSession(default_bucket=settings.data_bucket)
     s3 = session.boto_session.client("s3")
-    bucket, prefix = settings.data_bucket, settings.project
+    bucket, prefix, owner = settings.data_bucket, settings.project, account_of(role)
+    if session.boto_region_name != settings.region:
+        raise SettingsError(
+            f"aws.region = {settings.region!r}, but the session is in {session.boto_region_name}",
+            where="project.toml",
+            fix="set [aws].region to the region of the buckets and the collaboration, or the session to that region",
+        )
 
     def locate(table: str, location: str | Path) -> str:
         if isinstance(location, Path):
-            return put_table(s3, bucket, f"{prefix}/tables/{table}", location)
+            return put_table(s3, bucket, owner, f"{prefix}/tables/{table}", location)
         return location.rstrip("/") + "/"
 
     try:
         locations = Locations(
-            code=put_folder(s3, bucket, f"{prefix}/code", collect_code()),
-            settings=put_folder(s3, bucket, f"{prefix}/settings", {FILE_NAME: settings.to_json()}),
+            code=put_folder(s3, bucket, owner, f"{prefix}/code", collect_code()),
+            settings=put_folder(s3, bucket, owner, f"{prefix}/settings", {FILE_NAME: settings.to_json()}),
             events=locate("events", project.location("events")),
             contacts=locate("contacts", project.location("contacts")),
         )
@@ -92,7 +98,7 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
             fix="start the embedded AWS (pseg local up) and use the exports it prints, or set up an AWS account",
         ) from error
     machines = Machines(
-        processing_image=aws.processing_image,
+        processing_image=aws.processing_image or default_image(owner, settings.region),
         xgboost_image=aws.xgboost_image
         or image_uris.retrieve("xgboost", region=settings.region, version="3.2-0", image_scope="training"),
         processing_instance=aws.processing_instance,
@@ -102,3 +108,24 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
     )
     as_of = project.as_of.isoformat() if project.as_of else None
     return build(Builder(settings, locations, machines, role, as_of), session)
+
+
+def account_of(role: str) -> str:
+    """Account id of a role's ARN: the owner of the buckets, and by default of the processing image.
+
+    Raises
+    ------
+    SettingsError
+        If it is not the ARN of a role.
+    """
+    from contracts.errors import SettingsError
+
+    parts = role.split(":")
+    if len(parts) != 6 or not parts[5].startswith("role/"):
+        raise SettingsError(f"{role!r} is not the ARN of a role", fix="give it as arn:aws:iam::ACCOUNT:role/NAME")
+    return parts[4]
+
+
+def default_image(account: str, region: str) -> str:
+    """Name the processing image of ``processing/Dockerfile`` in the account's own registry."""
+    return f"{account}.dkr.ecr.{region}.amazonaws.com/pseg-processing:0.1.0"

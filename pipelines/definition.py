@@ -184,7 +184,7 @@ class Builder:
             {
                 "events": self.locations.events,
                 "contacts": self.locations.contacts,
-                "query_result": output_of(query, "query_result"),
+                "query_result": folder(output_of(query, "query_result")),
             },
             outputs,
             cache=CACHE,
@@ -202,7 +202,7 @@ class Builder:
                 "DataSource": {
                     "S3DataSource": {
                         "S3DataType": "S3Prefix",
-                        "S3Uri": Join(on="", values=[output_of(features, "shards"), "/"]),
+                        "S3Uri": folder(output_of(features, "shards")),
                     }
                 },
                 "ContentType": SHARD_TYPE,
@@ -220,16 +220,16 @@ class Builder:
 
     def publish(self, goal: Goal, score: RequestStep, status: str, model_package: Any) -> RequestStep:
         """Write the goal's segments: candidates of an unapproved model, or the real ones."""
-        folder = "candidates" if status == "candidate" else "published"
+        place = "candidates" if status == "candidate" else "published"
         return self.process(
             f"Publish{camel(goal.name)}",
             "activation.publish",
             [
                 *("--goal", goal.name, "--status", status, "--model", model_package, "--as-of", self.as_of),
                 *("--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
-                *("--uri", self.run_uri(folder, goal.name)),
+                *("--uri", self.run_uri(place, goal.name)),
             ],
-            {"scored": score.properties.TransformOutput.S3OutputPath},
+            {"scored": folder(score.properties.TransformOutput.S3OutputPath)},
             {},
         )
 
@@ -237,7 +237,7 @@ class Builder:
         """Train one goal's model with our own entrypoint: no pip, no network, our own failure text."""
         data = f"{ML_DIR}/input/data"
         channels = {
-            "features": output_of(features, "features"),
+            "features": folder(output_of(features, "features")),
             "settings": self.locations.settings,
             "code": self.locations.code,
         }
@@ -285,7 +285,10 @@ class Builder:
             f"Evaluate{camel(goal.name)}",
             "training.evaluate",
             ["--goal", goal.name],
-            {"model": train.properties.ModelArtifacts.S3ModelArtifacts, "features": output_of(features, "features")},
+            {
+                "model": train.properties.ModelArtifacts.S3ModelArtifacts,
+                "features": folder(output_of(features, "features")),
+            },
             {"evaluation": f"evaluation/{goal.name}"},
             image=self.machines.xgboost_image,
             property_files=[file],
@@ -328,18 +331,18 @@ class Builder:
             f"Register{camel(goal.name)}", StepTypeEnum.REGISTER_MODEL, request, retry_policies=SERVICE_RETRIES
         )
 
-    def create_model(self, goal: Goal, container: dict[str, Any]) -> RequestStep:
-        """Create the model that batch transform runs."""
+    def create_model(self, goal: Goal, container: dict[str, Any], after: RequestStep) -> RequestStep:
+        """Create the model that batch transform runs, once ``after`` is done."""
         request = {"ExecutionRoleArn": self.role, "PrimaryContainer": container}
         name = f"CreateModel{camel(goal.name)}"
-        return RequestStep(name, StepTypeEnum.CREATE_MODEL, request, retry_policies=SERVICE_RETRIES)
+        return RequestStep(name, StepTypeEnum.CREATE_MODEL, request, depends_on=[after], retry_policies=SERVICE_RETRIES)
 
     def train_goal(self, goal: Goal, features: RequestStep) -> list[Step]:
         """Train, evaluate and gate one goal; only behind the gate is anything registered, scored or published."""
         train = self.train(goal, features)
         evaluate, file = self.evaluate(goal, features, train)
         register = self.register(goal, train, evaluate)
-        model = self.create_model(goal, self.container(train.properties.ModelArtifacts.S3ModelArtifacts))
+        model = self.create_model(goal, self.container(train.properties.ModelArtifacts.S3ModelArtifacts), register)
         score = self.score(goal, model, features)
         publish = self.publish(goal, score, "candidate", register.properties.ModelPackageArn)
         evaluation = output_of(evaluate, "evaluation")
@@ -369,6 +372,11 @@ def output_of(step: RequestStep, name: str) -> Any:
     return step.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri
 
 
+def folder(uri: Any) -> Join:
+    """End an address in a slash: S3 matches prefixes, and ``scored/buy`` would take ``scored/buy_more`` too."""
+    return Join(on="", values=[uri, "/"])
+
+
 def build_train_pipeline(builder: Builder, session: Any) -> Pipeline:
     """Wire query, features, and for each goal training to candidate segments."""
     query = builder.query()
@@ -388,7 +396,7 @@ def build_score_pipeline(builder: Builder, session: Any) -> Pipeline:
     for goal in builder.settings.goals:
         package = ParameterString(package_parameter(goal.name))
         parameters.append(package)
-        model = builder.create_model(goal, {"ModelPackageName": package})
+        model = builder.create_model(goal, {"ModelPackageName": package}, features)
         score = builder.score(goal, model, features)
         steps += [model, score, builder.publish(goal, score, "approved", package)]
     return make_pipeline(f"{builder.settings.project}-score", parameters, steps, session)

@@ -12,29 +12,29 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def put_folder(s3: S3Client, bucket: str, prefix: str, content: dict[str, bytes]) -> str:
+def put_folder(s3: S3Client, bucket: str, owner: str, prefix: str, content: dict[str, bytes]) -> str:
     """Put files under ``prefix/<sha256>/`` unless they lie there already; return that prefix as a URI.
 
-    The last name is written last: when it is there, all are.
+    The last name is written last: when it is there, all are. A bucket of another account than ``owner`` is refused.
     """
     key = f"{prefix}/{sha256_of(content)}"
     last = sorted(content)[-1]
-    if not exists(s3, bucket, f"{key}/{last}"):
+    if not exists(s3, bucket, owner, f"{key}/{last}"):
         for name, data in sorted(content.items()):
-            s3.put_object(Bucket=bucket, Key=f"{key}/{name}", Body=data)
+            s3.put_object(Bucket=bucket, Key=f"{key}/{name}", Body=data, ExpectedBucketOwner=owner)
     return f"s3://{bucket}/{key}/"
 
 
-def put_table(s3: S3Client, bucket: str, prefix: str, path: Path) -> str:
+def put_table(s3: S3Client, bucket: str, owner: str, prefix: str, path: Path) -> str:
     """Put a local file under the hash of its content unless it lies there already; return the prefix as a URI."""
     with path.open("rb") as handle:
         digest = hashlib.file_digest(handle, "sha256").hexdigest()
     key = f"{prefix}/{digest}/{path.name}"
-    if not exists(s3, bucket, key):
-        s3.upload_file(str(path), bucket, key)
+    if not exists(s3, bucket, owner, key):
+        s3.upload_file(str(path), bucket, key, ExtraArgs={"ExpectedBucketOwner": owner})
     return f"s3://{bucket}/{prefix}/{digest}/"
 
 
-def exists(s3: S3Client, bucket: str, key: str) -> bool:
+def exists(s3: S3Client, bucket: str, owner: str, key: str) -> bool:
     """Tell if an object is there."""
-    return s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("KeyCount", 0) > 0
+    return s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1, ExpectedBucketOwner=owner).get("KeyCount", 0) > 0

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from contracts.contacts import CONTACTS
 from contracts.errors import ContractError, SettingsError
@@ -27,7 +28,7 @@ from contracts.job import run_job
 from contracts.query_result import query_result_contract
 from contracts.run_settings import RunSettings, read_run_settings
 from contracts.score_shard import write_shards
-from contracts.segment_file import writable_mask
+from contracts.segment_file import reachable_mask, writable_mask
 from contracts.table import check_table, parquet_files
 from processing import features
 
@@ -45,13 +46,15 @@ def write_training_table(
     ContractError
         If a part is empty or a label never varies in it.
     """
-    dates = features.training_dates(settings, features.training_goal(settings), as_of)
+    goal = features.training_goal(settings)
+    features.refuse_censored_labels(connection, goal, as_of)
+    dates = features.training_dates(settings, goal, as_of)
     parts = []
     columns: list[Feature] = []
     for day in dates:
         view, _, columns = features.snapshot(connection, settings, day)
         split = features.split_sql(settings.seed, is_newest=day == dates[0], has_older=len(dates) > 1)
-        names = ", ".join(column.name for column in columns)
+        names = ", ".join(features.quoted(column.name) for column in columns)
         parts.append(
             f"""SELECT customer_key, DATE '{day}' AS snapshot_date, {split} AS split,
             {features.label_sql(settings.goals, day)}, {names} FROM {view}"""
@@ -94,7 +97,7 @@ def refuse_flat_labels(connection: duckdb.DuckDBPyConnection, settings: RunSetti
 
 @dataclass
 class Endpoints:
-    """The endpoints of those who may be contacted, read in pieces; counts what is kept and what the format forbids."""
+    """The endpoints of those who may be contacted, read in pieces; counts what is kept and what can't be an address."""
 
     reader: pa.RecordBatchReader
     kept: int = 0
@@ -104,7 +107,7 @@ class Endpoints:
         """Yield the rows that can be written."""
         for batch in self.reader:
             rows = pa.Table.from_batches([batch])
-            usable = rows.filter(writable_mask(rows))
+            usable = rows.filter(pc.and_(writable_mask(rows), reachable_mask(rows)))
             self.kept += usable.num_rows
             self.forbidden += rows.num_rows - usable.num_rows
             yield usable
@@ -113,14 +116,18 @@ class Endpoints:
 def open_endpoints(
     connection: duckdb.DuckDBPyConnection, view: str, columns: list[Feature], contacts: list[Path]
 ) -> Endpoints:
-    """Join a snapshot with the endpoints of those who may be contacted, sorted by customer and address."""
+    """Join a snapshot with the endpoints of those who may be contacted, sorted by customer and address.
+
+    One refusal of an address, on any row of any customer, counts for all.
+    """
     connection.from_parquet([str(path) for path in contacts], union_by_name=True).create_view("contacts", replace=True)
-    names = ", ".join(f"s.{column.name}" for column in columns)
+    names = ", ".join(f"s.{features.quoted(column.name)}" for column in columns)
     relation = connection.sql(
         f"""SELECT c.channel_type AS "ChannelType", c.address AS "Address",
-               sha256(c.channel_type || '|' || c.address || '|' || c.customer_key)[:32] AS "Id",
+               sha256(concat_ws(chr(31), c.channel_type, c.address, c.customer_key))[:32] AS "Id",
                c.customer_key AS "User.UserId", {names}
-        FROM (SELECT DISTINCT channel_type, address, customer_key FROM contacts WHERE may_contact) c
+        FROM (SELECT DISTINCT channel_type, address, customer_key FROM contacts
+              QUALIFY bool_and(may_contact) OVER (PARTITION BY channel_type, lower(trim(address)))) c
         JOIN {view} s USING (customer_key)
         ORDER BY c.customer_key, c.channel_type, c.address"""
     )
@@ -151,7 +158,7 @@ def build_features(settings: RunSettings, as_of: date, inputs: Path, outputs: Pa
             shutil.move(Path(spill) / PARQUET_NAME, outputs / "features" / PARQUET_NAME)
             (outputs / "features" / JSON_NAME).write_bytes(table.to_json())
     own = sum(column.party == "brand" for column in columns)
-    dropped = f", {endpoints.forbidden:,} endpoints left out (format)" if endpoints.forbidden else ""
+    dropped = f", {endpoints.forbidden:,} endpoints left out (no such address)" if endpoints.forbidden else ""
     return (
         f"{customers:,} customers, {join.matched:,} matched ({100 * join.matched / customers:.1f}%), "
         f"{own} own + {len(columns) - own} partner columns, "

@@ -66,7 +66,7 @@ def register_events(connection: duckdb.DuckDBPyConnection, paths: list[Path]) ->
     connection.execute(
         f"""CREATE VIEW events AS
         SELECT customer_key::VARCHAR AS customer_key, event_type::VARCHAR AS event_type,
-               event_time::TIMESTAMP::DATE AS event_day, {optional}
+               event_time::TIMESTAMPTZ::TIMESTAMP::DATE AS event_day, {optional}
         FROM raw_events"""
     )
 
@@ -77,6 +77,22 @@ def training_dates(settings: RunSettings, goal: Goal, as_of: date) -> list[date]
     The label window of each ends on or before the next one's date, so no label is counted twice.
     """
     return [as_of - timedelta(days=goal.horizon_days * step) for step in range(1, settings.training_snapshots + 1)]
+
+
+def refuse_censored_labels(connection: duckdb.DuckDBPyConnection, goal: Goal, as_of: date) -> None:
+    """Stop if the events end so early that many of those who did it late in the label window would count as not.
+
+    A tenth of the horizon may be missing, and at least a week: feeds are late.
+    """
+    (last,) = one_row(connection, "SELECT max(event_day) FROM events")
+    allowed = max(7, goal.horizon_days // 10)
+    if (as_of - last).days > allowed:
+        raise ContractError(
+            f"the events end on {last}, {(as_of - last).days} days before the run's date {as_of}",
+            where=f"goal {goal.name}, label window of {goal.horizon_days} days, {allowed} may be missing",
+            why="whoever did it in the missing days would be learned as one who did not",
+            fix=f"bring the events up to {as_of}, or set as_of to {last}",
+        )
 
 
 def training_goal(settings: RunSettings) -> Goal:
@@ -127,13 +143,13 @@ def partner_features(
         If a customer has partner values that are all dated after ``as_of`` (by name, unless the project says that the
         partner's columns are static), or too many customers have several rows that nothing tells apart.
     """
-    values = [name for name in settings.query.partner_columns if name != DATE]
+    values = [quoted(name) for name in settings.query.partner_columns if name != DATE]
     is_dated = DATE in settings.query.partner_columns
     known = f"SELECT * FROM query_result WHERE {KEY} IN (SELECT {KEY} FROM {brand_table(as_of)})"
     newest = ""
     if is_dated:
         if not settings.partner_columns_are_static:
-            refuse_later_values(connection, as_of, values)
+            refuse_later_values(connection, as_of, settings.query.partner_columns)
             known += f" AND {DATE}::DATE <= DATE '{as_of}'"
         newest = f"WHERE {DATE} = (SELECT max(n.{DATE}) FROM known n WHERE n.{KEY} = known.{KEY})"
     row_hash = f"sha256(concat_ws('|', {', '.join(f'coalesce({name}::VARCHAR, chr(0))' for name in values)}))"
@@ -163,7 +179,7 @@ def partner_features(
     return partner, PartnerJoin(matched, duplicates)
 
 
-def refuse_later_values(connection: duckdb.DuckDBPyConnection, as_of: date, values: list[str]) -> None:
+def refuse_later_values(connection: duckdb.DuckDBPyConnection, as_of: date, columns: tuple[str, ...]) -> None:
     """Stop if a customer's partner values all come from after the snapshot: the model would learn from the future."""
     later, newest = one_row(
         connection,
@@ -174,12 +190,18 @@ def refuse_later_values(connection: duckdb.DuckDBPyConnection, as_of: date, valu
         {"as_of": as_of},
     )
     if later:
+        named = ", ".join(name for name in columns if name != DATE)
         raise ContractError(
-            f"partner columns {', '.join(values)} of {later:,} customers are dated after the snapshot",
+            f"partner columns {named} of {later:,} customers are dated after the snapshot",
             where=f"query result, {DATE} up to {newest}, snapshot {as_of}",
             why="a model must not learn from what was not known yet",
             fix=f"ask the partner for values as of {as_of}, or set partner_columns_are_static if they never change",
         )
+
+
+def quoted(name: str) -> str:
+    """Write a column's name so that it is no word of SQL."""
+    return f'"{name}"'
 
 
 def literal(text: str) -> str:
@@ -240,7 +262,10 @@ def snapshot(
             where="query result",
             fix="rename them",
         )
-    cast = ", ".join(f"p.{c}" if t == "VARCHAR" else f"p.{c}::DOUBLE AS {c}" for c, t in partner_types.items())
+    cast = ", ".join(
+        f"p.{quoted(c)}" if t == "VARCHAR" else f"p.{quoted(c)}::DOUBLE AS {quoted(c)}"
+        for c, t in partner_types.items()
+    )
     name = f"snapshot_{as_of:%Y%m%d}"
     connection.execute(
         f"""CREATE OR REPLACE TEMP VIEW {name} AS
@@ -254,6 +279,6 @@ def snapshot(
 def category_values(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> tuple[str, ...]:
     """List a category's values in the training part, sorted."""
     found = connection.execute(
-        f"SELECT DISTINCT {name} FROM {table} WHERE split = 'train' AND {name} IS NOT NULL ORDER BY {name}"
+        f"SELECT DISTINCT {quoted(name)} FROM {table} WHERE split = 'train' AND {quoted(name)} IS NOT NULL ORDER BY 1"
     ).fetchall()
     return tuple(value for (value,) in found)

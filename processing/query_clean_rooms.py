@@ -34,7 +34,7 @@ CHUNK_ROWS = 500_000
 
 
 def build_match_keys(contacts_dir: Path) -> tuple[pd.DataFrame, int]:
-    """Hash the addresses of customers who allow matching.
+    """Hash the addresses of customers who allow matching. One refusal of an address, on any row, counts for all.
 
     Returns
     -------
@@ -46,11 +46,14 @@ def build_match_keys(contacts_dir: Path) -> tuple[pd.DataFrame, int]:
     frames, unusable = [], 0
     for batch in read_batches(contacts_dir, CONTACTS):
         contacts = batch.to_pandas()
-        allowed = contacts[contacts["may_match"] & (contacts["channel_type"] == "EMAIL")]
-        hashed = allowed["address"].map(hash_email)
-        unusable += int(hashed.isna().sum())
-        frames.append(pd.DataFrame({"hashed_id": hashed, "customer_key": allowed["customer_key"]}).dropna())
-    keys = pd.concat(frames, ignore_index=True).drop_duplicates().sort_values(["hashed_id", "customer_key"])
+        contacts = contacts[contacts["channel_type"] == "EMAIL"]
+        hashed = contacts["address"].map(hash_email)
+        unusable += int((hashed.isna() & contacts["may_match"]).sum())
+        frames.append(contacts[["customer_key", "may_match"]].assign(hashed_id=hashed).dropna())
+    known = pd.concat(frames, ignore_index=True)
+    refused = known.loc[~known["may_match"], "hashed_id"]
+    keys = known.loc[~known["hashed_id"].isin(refused), ["hashed_id", "customer_key"]]
+    keys = keys.drop_duplicates().sort_values(["hashed_id", "customer_key"])
     if keys.empty:
         raise ContractError(
             "no customer may be matched",
@@ -105,18 +108,22 @@ def read_result(result: QueryResult, settings: RunSettings, output: Path) -> int
 def query_clean_rooms(settings: RunSettings, contacts_dir: Path, output_dir: Path, execution_id: str) -> str:
     """Do the step's work and return its summary."""
     keys, unusable = build_match_keys(contacts_dir)
+    older = wr.s3.list_objects(settings.match_keys_uri)
     wr.s3.to_parquet(
         keys,
         path=settings.match_keys_uri,
         dataset=True,
-        mode="overwrite",
+        mode="append",
         dtype={"hashed_id": "string", "customer_key": "string"},
         filename_prefix="match-keys-",
     )
+    if older:  # only now, so that a query that runs meanwhile finds whole files; a key in two of them counts once
+        wr.s3.delete_objects(older)
     client = make_client()
     membership_id = find_membership(client, settings.query.collaboration)
     result = run_query(
         client,
+        make_client(attempts=1),
         membership_id,
         build_list_query(settings.query),
         bucket=settings.results_bucket,

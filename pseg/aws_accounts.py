@@ -33,14 +33,14 @@ def prepare_accounts(project: Project, brand: boto3.Session, partner: boto3.Sess
         make_bucket(brand, bucket)
     pipeline_role = make_role(brand, f"pseg-{settings.project}-pipeline", "sagemaker")
     make_database(brand, database)
-    wr.catalog.create_parquet_table(
-        database=database,
-        table=settings.query.match_keys_table,
-        path=settings.match_keys_uri,
-        columns_types={JOIN_COLUMN: "string", "customer_key": "string"},
-        mode="overwrite",
-        boto3_session=brand,
-    )
+    if not wr.catalog.does_table_exist(database, settings.query.match_keys_table, boto3_session=brand):
+        wr.catalog.create_parquet_table(
+            database=database,
+            table=settings.query.match_keys_table,
+            path=settings.match_keys_uri,
+            columns_types={JOIN_COLUMN: "string", "customer_key": "string"},
+            boto3_session=brand,
+        )
     partner_uri = f"s3://pseg-{settings.project}-partner/{settings.query.partner_table}/"
     make_bucket(partner, f"pseg-{settings.project}-partner")
     make_database(partner, database)
@@ -81,16 +81,13 @@ def offer_partner_table(project: Project, partner: boto3.Session, database: str,
             where="project.toml",
             fix="the embedded AWS reads the partner's file from disk",
         )
-    wr.s3.delete_objects(uri, boto3_session=partner)
+    table = project.query.partner_table
     wr.s3.upload(local_file=str(path), path=f"{uri}partner.parquet", boto3_session=partner)
-    types, _, _ = wr.s3.store_parquet_metadata(
-        path=uri,
-        database=database,
-        table=project.query.partner_table,
-        dataset=True,
-        mode="overwrite",
-        boto3_session=partner,
-    )
+    types, _ = wr.s3.read_parquet_metadata(uri, dataset=True, boto3_session=partner)
+    if wr.catalog.get_table_types(database, table, boto3_session=partner) != types:
+        wr.catalog.create_parquet_table(
+            database=database, table=table, path=uri, columns_types=types, mode="overwrite", boto3_session=partner
+        )
     missing = [name for name in (JOIN_COLUMN, *project.query.columns) if name not in types]
     if missing:
         raise SettingsError(

@@ -20,11 +20,14 @@ from pydantic import (
 )
 
 from contracts.errors import SettingsError
+from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX
+from contracts.query_result import DATE
 from contracts.run_settings import Goal, Query, RunSettings, Segment
 
 FILE_NAME = "project.toml"
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-ProjectName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{1,29}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=30)]
+ProjectName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=2, max_length=30)]
+ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,126}$")]
 EventType = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 S3Uri = re.compile(r"s3://[a-z0-9.-]+/.+")
@@ -50,7 +53,7 @@ class QueryTable(Strict):
     collaboration: str = ""
     match_keys_table: Name = "match_keys"
     partner_table: Name = "partner_attributes"
-    columns: tuple[Name, ...] = Field(min_length=1)
+    columns: tuple[ColumnName, ...] = Field(min_length=1)
     partner_columns_are_static: bool = False
     max_duplicate_percent: float = Field(default=5.0, ge=0, le=100)
     deadline_seconds: int = Field(default=3600, ge=60, le=86400)
@@ -60,11 +63,21 @@ class QueryTable(Strict):
     def check_columns(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
         """No column comes twice, and none is one that the query has anyway: it would be paid for and then refused."""
         for name in columns:
-            if name in ("customer_key", "hashed_id"):
+            if name in ("hashed_id", *KEY_COLUMNS) or name.startswith(LABEL_PREFIX):
                 raise ValueError(f"{name} is not a column of the partner's to ask for")
             if columns.count(name) > 1:
                 raise ValueError(f"{name} is named more than once")
         return columns
+
+    @model_validator(mode="after")
+    def check_dates(self) -> QueryTable:
+        """Refuse undated values of the partner unless the project says that they never change."""
+        if DATE not in self.columns and not self.partner_columns_are_static:
+            raise ValueError(
+                f"without {DATE} nobody knows whether the partner's values come from after the training date; "
+                f"ask for {DATE}, or say partner_columns_are_static = true"
+            )
+        return self
 
 
 class GoalTable(Strict):
@@ -97,12 +110,12 @@ class AwsTable(Strict):
     region: str = "us-east-1"
     data_bucket: Bucket | None = None
     results_bucket: Bucket | None = None
-    processing_image: str = "111111111111.dkr.ecr.us-east-1.amazonaws.com/pseg-processing:0.1.0"
+    processing_image: str = ""
     xgboost_image: str = ""
     processing_instance: str = "ml.m5.xlarge"
     training_instance: str = "ml.m5.xlarge"
     transform_instance: str = "ml.m5.large"
-    transform_vcpus: int = Field(default=2, ge=1, le=16)
+    transform_vcpus: int = Field(default=2, ge=1, le=4)  # more, and a request could not hold a shard of 20 MB
 
 
 class Project(Strict):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import boto3
 
 from contracts.errors import ContractError
-from contracts.evaluation import Evaluation, read_evaluation
+from contracts.evaluation import FILE_NAME as EVALUATION_NAME
+from contracts.evaluation import Evaluation, parse_evaluation, read_evaluation
 from contracts.model_artifact import unpack
 from contracts.segment_manifest import FILE_NAME, SegmentManifest, parse_manifest, verify_files
 from pseg.project import Project
-
-MANIFESTS_SCHEMA = "pseg.segment_manifests/1"
 
 
 def fetch_results(session: boto3.Session, project: Project, execution_id: str, status: str) -> list[SegmentManifest]:
@@ -28,34 +29,55 @@ def fetch_results(session: boto3.Session, project: Project, execution_id: str, s
     ContractError, VerificationError
         If something is missing or is not what was published. ``output`` is then as it was.
     """
+    try:
+        with tempfile.TemporaryDirectory(prefix="output.new-", dir=project.folder) as fresh:
+            return fetch_into(session, project, execution_id, status, Path(fresh))
+    except OSError as error:
+        raise ContractError(
+            "the results can't be written",
+            where=str(project.output_dir),
+            why=str(error),
+            fix=f"make room or give rights there, then fetch again: the run itself is done ({execution_id})",
+        ) from error
+
+
+def fetch_into(
+    session: boto3.Session, project: Project, execution_id: str, status: str, fresh: Path
+) -> list[SegmentManifest]:
+    """Fetch an execution's results into a fresh folder and put it in the place of ``output``."""
     settings = project.run_settings()
-    fresh = project.output_dir.with_name("output.new")
-    shutil.rmtree(fresh, ignore_errors=True)
     folder = "candidates" if status == "candidate" else "published"
     base = f"s3://{settings.data_bucket}/{settings.project}/runs/{execution_id}/{folder}"
-    manifests = []
+    manifests, evaluations = [], []
     for goal in settings.goals:
         fetch_prefix(session, f"{base}/{goal.name}/", fresh)
         manifest = read_manifest_file(fresh / FILE_NAME)
         (fresh / FILE_NAME).unlink()
         verify_files(manifest, fresh)
-        fetch_model(session, manifest.model, fresh, goal.name)
         manifests.append(manifest)
-    documents = [json.loads(manifest.to_json()) for manifest in manifests]
-    (fresh / FILE_NAME).write_text(
-        json.dumps({"schema": MANIFESTS_SCHEMA, "manifests": documents}, indent=1, ensure_ascii=False)
-    )
+        evaluations.append(fetch_model(session, manifest.model, fresh, goal.name))
+    write_documents(fresh / FILE_NAME, "manifests", manifests)
+    write_documents(fresh / EVALUATION_NAME, "evaluations", evaluations)
     replace_folder(project.output_dir, fresh)
     return manifests
 
 
-def fetch_model(session: boto3.Session, package_arn: str, fresh: Path, goal: str) -> None:
-    """Fetch the artifact and the evaluation of one registered model."""
+def write_documents(path: Path, kind: str, documents: Sequence[SegmentManifest | Evaluation]) -> None:
+    """Write what each goal has into one document."""
+    content = {"schema": f"pseg.{kind}/1", kind: [json.loads(document.to_json()) for document in documents]}
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def fetch_model(session: boto3.Session, package_arn: str, fresh: Path, goal: str) -> Evaluation:
+    """Fetch the artifact of one registered model; return its evaluation."""
     package = session.client("sagemaker").describe_model_package(ModelPackageName=package_arn)
     target = fresh / "model" / goal
     fetch_prefix(session, package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"], target)
     unpack(target / "model.tar.gz", target)
-    fetch_prefix(session, package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"], fresh / "evaluation" / goal)
+    fetch_prefix(session, package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"], fresh)
+    evaluation = read_evaluation(fresh / EVALUATION_NAME)
+    (fresh / EVALUATION_NAME).unlink()
+    return evaluation
 
 
 def fetch_prefix(session: boto3.Session, uri: str, folder: Path) -> None:
@@ -79,12 +101,12 @@ def fetch_prefix(session: boto3.Session, uri: str, folder: Path) -> None:
 
 
 def replace_folder(target: Path, fresh: Path) -> None:
-    """Put ``fresh`` in the place of ``target``."""
-    old = target.with_name(f"{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    """Put the content of ``fresh`` in the place of ``target``, in one move."""
+    ready, old = fresh.with_name(f"{fresh.name}.ready"), fresh.with_name(f"{fresh.name}.old")
+    shutil.copytree(fresh, ready)
     if target.exists():
         target.replace(old)
-    fresh.replace(target)
+    ready.replace(target)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -118,5 +140,7 @@ def read_manifests(project: Project) -> list[SegmentManifest]:
 
 
 def read_evaluations(project: Project) -> list[Evaluation]:
-    """Read the evaluations of the last training run."""
-    return [read_evaluation(path) for path in sorted((project.output_dir / "evaluation").glob("*/evaluation.json"))]
+    """Read the evaluations of the models that chose the segments in ``output``."""
+    path = project.output_dir / EVALUATION_NAME
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return [parse_evaluation(evaluation, where=str(path)) for evaluation in document["evaluations"]]

@@ -32,14 +32,14 @@ Labels = npt.NDArray[np.int8]
 
 
 def score_through_handler(model: Model, rows: pa.Table, table: FeatureTable) -> Scores:
-    """Score feature rows as a shard is scored; the customer key stands in for address and id.
+    """Score feature rows as a shard is scored; row numbers stand in for address and id.
 
     Raises
     ------
     ContractError
         If the handler refuses the rows.
     """
-    key = rows.column("customer_key").cast(pa.string())
+    key = pa.array([str(number) for number in range(rows.num_rows)])
     channel = pa.array(["CUSTOM"] * rows.num_rows)
     shard = pa.table(
         [channel, key, key, key, *[rows.column(name) for name in table.names]], [*ENDPOINT_COLUMNS, *table.names]

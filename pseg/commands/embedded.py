@@ -14,6 +14,7 @@ from pseg.local_aws.session import SessionFile, is_running, read_session, state_
 
 START_SECONDS = 60
 STOP_SECONDS = 20
+SOMEBODY_WAS_FASTER = 3  # exit code of a server that finds another one up
 OWN_ENVIRONMENT = (
     "AWS_ENDPOINT_URL",
     "AWS_PROFILE",
@@ -44,7 +45,7 @@ def start(port: int = 0) -> tuple[SessionFile, bool]:
         for name, value in os.environ.items()
         if not name.startswith(("AWS_", "SAGEMAKER_")) and not name.lower().endswith("_proxy")
     }
-    with log_path().open("w") as log:
+    with log_path().open("a") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "pseg.local_aws.server", "--port", str(port)],
             stdin=subprocess.DEVNULL,
@@ -54,9 +55,9 @@ def start(port: int = 0) -> tuple[SessionFile, bool]:
             env=environment,
         )
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.poll() in (None, SOMEBODY_WAS_FASTER):
         if session := read_session():
-            return session, True
+            return session, session.pid == process.pid
         time.sleep(0.1)
     process.kill()
     raise ServiceError(

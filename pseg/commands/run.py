@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from contracts.errors import PsegError, SettingsError
 from pseg.commands.options import AsJson
 from pseg.console import EXIT_INTERRUPTED, EXIT_NO, StepLines, answer, fail, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from pseg.aws_executions import ExecutionState
 
 
 def run(
@@ -70,7 +73,7 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
             state = follow(brand, arn, lines.show)
     except KeyboardInterrupt:
         state = stop(brand, arn)
-        say(f"interrupted: execution {state.execution_id} is {state.status}; nothing was published")
+        say(f"interrupted: execution {state.execution_id} is {state.status}; {left_behind(state)}")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if state.status != "Succeeded":
         show_failure(state, read_log(brand, state.failed_step) if state.failed_step else [], as_json)
@@ -113,6 +116,12 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
     )
 
 
+def left_behind(state: ExecutionState) -> str:
+    """Say what a run that did not succeed left in the account."""
+    done = [s.name for s in state.steps if s.status == "Succeeded" and s.name.startswith(("Register", "Publish"))]
+    return f"what stands: {', '.join(done)}" if done else "nothing was registered or published"
+
+
 def parse_day(text: str) -> date:
     """Read a day given on the command line."""
     try:
@@ -121,10 +130,10 @@ def parse_day(text: str) -> date:
         raise SettingsError(f"{text!r} is not a day", where="--as-of", fix="give it as YYYY-MM-DD") from error
 
 
-def show_failure(state: Any, log: list[str], as_json: bool) -> None:
+def show_failure(state: ExecutionState, log: list[str], as_json: bool) -> None:
     """Say which step failed, why, and the end of its log."""
     step = state.failed_step
-    document = {
+    document: dict[str, Any] = {
         "execution": state.arn,
         "status": state.status,
         "error": {
@@ -132,7 +141,7 @@ def show_failure(state: Any, log: list[str], as_json: bool) -> None:
             "what": f"{step.name} failed" if step else f"the run is {state.status}",
             "where": f"{state.pipeline}, execution {state.execution_id}",
             "why": step.reason if step else state.reason,
-            "fix": "mend what the reason names and run again; nothing was published",
+            "fix": f"mend what the reason names and run again; {left_behind(state)}",
         },
         "log_group": step.log_group if step else "",
         "log_stream_prefix": step.log_stream_prefix if step else "",

@@ -66,8 +66,8 @@ def show(
     answer.print(f"{segment.name} · {manifest.status} · goal {segment.goal} · as of {manifest.as_of}")
     answer.print(f"  model      {manifest.model}", markup=False)
     answer.print(
-        f"  people     {segment.people:,}   expected to do it {segment.expected:,.0f}   "
-        f"lowest score {segment.lowest_score:.3f}"
+        f"  people     {segment.people:,} on {segment.endpoints:,} addresses   "
+        f"expected to do it {segment.expected:,.0f}   lowest score {segment.lowest_score:.3f}"
     )
     (_, start), *drops = segment.waterfall
     left_out = " · ".join(f"{why} {count:,}" for why, count in drops)

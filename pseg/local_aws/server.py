@@ -38,6 +38,9 @@ def main(argv: list[str]) -> int:
         except BlockingIOError:
             logger.error("an embedded AWS is already up; stop it with: pseg local down")
             return 3
+        session_path().unlink(missing_ok=True)  # of a process that was killed
+        for leftover in state_dir().glob("work-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         return serve(arguments.port, arguments.idle_minutes * 60)
 
 

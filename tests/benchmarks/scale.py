@@ -35,8 +35,8 @@ con.execute("SET TimeZone = 'UTC'")
 con.execute(f"CREATE VIEW events AS SELECT customer_key, event_type, event_time::TIMESTAMP::DATE AS event_day, "
             f"amount, quantity FROM '{inputs}/events/*.parquet'")
 for day, name in ((training, "features"), (scoring, "scoring")):
-    con.execute(f"COPY (SELECT * FROM ({FEATURES_SQL.replace('$as_of', repr(day))}) LEFT JOIN '{inputs}/query_result/"
-                f"*.parquet' USING (customer_key) ORDER BY customer_key) TO '{out}/{name}.parquet'")
+    con.execute(f"COPY (SELECT * FROM ({FEATURES_SQL.replace('$as_of', repr(day))}) LEFT JOIN "
+                f"'{inputs}/query_result/*.parquet' USING (customer_key) ORDER BY 1) TO '{out}/{name}.parquet'")
 """
 BARE_TRAINING = """
 import sys
@@ -49,8 +49,8 @@ names = [name for name in table.column_names if name not in ("customer_key", "sn
 matrix = np.column_stack([table[name].to_numpy().astype(np.float32) for name in names])
 train = xgb.QuantileDMatrix(matrix[split == "train"], label[split == "train"])
 validation = xgb.QuantileDMatrix(matrix[split == "validation"], label[split == "validation"], ref=train)
-xgb.train({**PARAMETERS, "seed": 7}, train, MAX_ROUNDS, evals=[(validation, "v")], early_stopping_rounds=PATIENCE_ROUNDS,
-          verbose_eval=False).save_model(Path(sys.argv[1]) / "bare" / "booster.ubj")
+xgb.train({**PARAMETERS, "seed": 7}, train, MAX_ROUNDS, evals=[(validation, "v")],
+          early_stopping_rounds=PATIENCE_ROUNDS, verbose_eval=False).save_model(f"{sys.argv[1]}/bare/booster.ubj")
 """
 OUR_SCORING = """
 import sys
@@ -168,7 +168,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         rows = run(customers, Path(work))
     print(f"{customers:,} customers x {24 + len(PARTNER_COLUMNS)} features, 2 threads")  # noqa: T201
-    print(f"{'step':<14} {'ours':>8} {'peak':>8}   {'beside':<21} {'theirs':>8} {'peak':>8}   ours / theirs")  # noqa: T201
+    heading = f"{'step':<14} {'ours':>8} {'peak':>8}   {'beside':<21} {'theirs':>8} {'peak':>8}   ours / theirs"
+    print(heading)  # noqa: T201
     for step, ours, name, theirs in rows:
         left = f"{step:<14} {ours.seconds:>6.1f} s {ours.peak_mb:>5,.0f} MB"
         right = f"{name:<21} {theirs.seconds:>6.1f} s {theirs.peak_mb:>5,.0f} MB"

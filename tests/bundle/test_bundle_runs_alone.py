@@ -65,6 +65,7 @@ def run(code_dir: Path, folder: Path, *arguments: object, locale: str = "C") -> 
     """Run Python in an empty folder with just this code on its path; by default in a locale that knows no UTF-8."""
     (folder / "empty").mkdir(exist_ok=True)
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(code_dir), "HOME": str(folder), "OMP_NUM_THREADS": "2"}
+    environment |= {"OMP_WAIT_POLICY": "PASSIVE"}
     environment |= {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],

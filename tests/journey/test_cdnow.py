@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_run_leaves_segments_manifest_evaluation_and_model(first_run: dict[str, 
     output = project / "output"
     for name in (
         "manifest.json",
-        "evaluation/buy/evaluation.json",
+        "evaluation.json",
         "model/buy/booster.ubj",
         "model/buy/code/inference/handler.py",
     ):
@@ -151,7 +152,7 @@ def test_second_run_gives_the_same_bytes_and_approved_version_scores(
     assert scored.returncode == 0, scored.stderr
     manifest = json.loads((project / "output" / "manifest.json").read_text())["manifests"][0]
     assert manifest["status"] == "approved"
-    assert manifest["model"].endswith(":model-package/cdnow-buy/1")
+    assert manifest["model"].endswith(":model-package/cdnow--buy/1")
     assert (project / "output" / "model" / "buy" / "booster.ubj").is_file()
     shown = pseg("segments", "show", "likely_buyers", "--project", str(project)).stdout
     assert "approved" in shown
@@ -161,6 +162,23 @@ def test_second_run_gives_the_same_bytes_and_approved_version_scores(
     assert {step["name"] for step in status["steps"]} == {
         *("QueryCleanRooms", "BuildFeatures", "CreateModelBuy", "ScoreBuy", "PublishBuy")
     }
+
+
+def test_approval_taken_back_during_the_run_publishes_nothing(
+    first_run: dict[str, Any], pseg: Pseg, project: Path
+) -> None:
+    assert pseg("model", "approve", "buy", "--version", "1", "--project", str(project)).returncode == 0
+    started = pseg("pipeline", "start", "cdnow-score", "--project", str(project), "--no-wait", "--json")
+    assert pseg("model", "reject", "buy", "--version", "1", "--project", str(project)).returncode == 0
+    execution = json.loads(started.stdout)["execution"]
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        status = json.loads(pseg("pipeline", "status", "cdnow-score", "--json").stdout)
+        assert status["execution"] == execution
+        if status["status"] != "Executing":
+            break
+    assert status["status"] == "Failed"
+    assert "Rejected" in " ".join(step["reason"] for step in status["steps"])
 
 
 def test_rejected_model_is_not_used(first_run: dict[str, Any], pseg: Pseg, project: Path) -> None:

@@ -144,7 +144,7 @@ def test_interrupt_stops_the_run_and_publishes_nothing(
             if line.startswith("QueryCleanRooms"):
                 process.send_signal(signal.SIGINT)
                 break
-        assert "is Stopped; nothing was published" in process.stderr.read()
+        assert "is Stopped; nothing was registered or published" in process.stderr.read()
     assert process.returncode == 130
     assert json.loads(pseg("pipeline", "status", "stopped-train", "--json").stdout)["status"] == "Stopped"
     assert manifests_in(exports, "stopped") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import tempfile
 from decimal import Decimal
@@ -25,7 +26,7 @@ PERCENTS = st.one_of(
 
 def line(score: float, endpoint_id: str, address: str = "", channel: str = "EMAIL") -> ScoredLine:
     """One endpoint of a population."""
-    return ScoredLine(score, endpoint_id, (channel, address or endpoint_id), f"{endpoint_id}\n".encode())
+    return ScoredLine(score, endpoint_id, endpoint_id, (channel, address or endpoint_id), f"{endpoint_id}\n".encode())
 
 
 @st.composite
@@ -116,9 +117,21 @@ def test_published_lines_are_scored_lines_byte_for_byte_and_the_waterfall_sums_u
     assert header == files[0].encode().split(b"\n")[0]
     assert len(parts) == 1
     assert set(lines) <= set(scored)
-    assert len(set(lines)) == len(lines) == published.people == published.files[0].rows
+    assert len(set(lines)) == len(lines) == published.endpoints == published.files[0].rows
+    assert published.people <= published.endpoints
     assert [line[-8:] for line in lines] == sorted((line[-8:] for line in lines), reverse=True)
     (_, start), (_, repeated), (_, below) = published.waterfall
-    assert start == len(scored)
+    assert start == len({next(csv.reader([line.decode()]))[3] for line in scored})
     assert start - repeated - below == published.people
     assert published.lowest_score == float(lines[-1][-8:])
+
+
+def test_cut_takes_people_with_every_address_of_theirs() -> None:
+    ranked = [
+        ScoredLine(0.9, f"{customer}-{channel}", customer, (channel, customer), b"")
+        for customer in ("a", "b", "c", "d")
+        for channel in ("EMAIL", "SMS")
+    ]
+    chosen = cut(ranked, 50.0)
+    assert {scored.customer for scored in chosen} == {"a", "b"}
+    assert len(chosen) == 4

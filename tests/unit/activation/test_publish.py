@@ -150,7 +150,7 @@ def test_numbers_of_a_segment_are_those_of_its_lines(tmp_path: Path) -> None:
     scores = [float(line.rsplit(",", 1)[1]) for line in lines]
     assert (segment.people, segment.lowest_score) == (10, min(scores))
     assert segment.expected == round(sum(scores), 1)
-    assert segment.waterfall == (("scored", 100), ("address used twice", 0), ("below the cut", 90))
+    assert segment.waterfall == (("scored", 100), ("address used by another", 0), ("below the cut", 90))
 
 
 # -- publishing

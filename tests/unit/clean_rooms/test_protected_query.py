@@ -44,7 +44,7 @@ def run(accounts: TwoAccounts, room: Room) -> Run:
     """Run a query as the brand."""
     client = make_client(accounts.brand)
     return lambda sql, seconds=20: run_query(
-        client, room.brand.membership, sql, "brand-results", "spring/runs", seconds
+        client, client, room.brand.membership, sql, "brand-results", "spring/runs", seconds
     )
 
 
@@ -168,16 +168,16 @@ def test_cancelling_what_is_over_or_out_of_reach_is_only_logged(
     assert [f"{query_id} could not be cancelled" in message for message in caplog.messages] == [True, True]
 
 
-def client_to_nowhere() -> Any:
+def client_to_nowhere(attempts: int = 2) -> Any:
     """A client, made as ours are, that reaches nobody."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-        return make_client(boto3.Session())
+        return make_client(boto3.Session(), attempts)
 
 
 def test_start_is_sent_once_even_if_nobody_answers(accounts: TwoAccounts, room: Room) -> None:
-    client, sent = client_to_nowhere(), []
+    client, sent = client_to_nowhere(attempts=1), []
     client.meta.events.register("before-send.cleanrooms.StartProtectedQuery", lambda **_: sent.append(1))
     with pytest.raises(EndpointConnectionError):
-        run_query(client, room.brand.membership, QUERY, "brand-results", "spring/runs", 20)
+        run_query(client, client, room.brand.membership, QUERY, "brand-results", "spring/runs", 20)
     assert sent == [1]

@@ -23,5 +23,5 @@ def test_parameter_is_camel_case_without_underscore(goal: str, parameter: str) -
 
 
 def test_group_has_letters_digits_and_hyphens_only() -> None:
-    assert package_group("spring-sale", "big_spender") == "spring-sale-big-spender"
+    assert package_group("spring-sale", "big_spender") == "spring-sale--big-spender"
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", package_group("spring", "buy_2"))

@@ -24,6 +24,7 @@ SEGMENT = PublishedSegment(
     goal="buy",
     top_percent=10.0,
     people=2,
+    endpoints=2,
     lowest_score=0.25,
     expected=0.8,
     waterfall=(("scored", 20), ("address used twice", 1), ("below the cut", 17)),

@@ -20,7 +20,7 @@ def bucket(accounts: TwoAccounts) -> None:
 
 
 def test_folder_lies_under_the_hash_of_its_content(accounts: TwoAccounts) -> None:
-    uri = put_folder(accounts.s3(), "code-bucket", "first", CONTENT)
+    uri = put_folder(accounts.s3(), "code-bucket", "111111111111", "first", CONTENT)
     assert uri == f"s3://code-bucket/first/{sha256_of(CONTENT)}/"
     prefix = uri.removeprefix("s3://code-bucket/")
     assert {
@@ -29,10 +29,10 @@ def test_folder_lies_under_the_hash_of_its_content(accounts: TwoAccounts) -> Non
 
 
 def test_folder_that_lies_there_is_not_written_again(accounts: TwoAccounts) -> None:
-    uri = put_folder(accounts.s3(), "code-bucket", "second", CONTENT)
+    uri = put_folder(accounts.s3(), "code-bucket", "111111111111", "second", CONTENT)
     key = uri.removeprefix("s3://code-bucket/") + "a/one.py"
     accounts.s3().put_object(Bucket="code-bucket", Key=key, Body=b"marked")
-    assert put_folder(accounts.s3(), "code-bucket", "second", CONTENT) == uri
+    assert put_folder(accounts.s3(), "code-bucket", "111111111111", "second", CONTENT) == uri
     assert accounts.read("code-bucket", key) == b"marked"
 
 
@@ -40,7 +40,7 @@ def test_folder_whose_writing_broke_off_is_completed(accounts: TwoAccounts) -> N
     prefix = f"third/{sha256_of(CONTENT)}/"
     for name in ("a/one.py", "b/two.py"):
         accounts.s3().put_object(Bucket="code-bucket", Key=prefix + name, Body=b"half")
-    put_folder(accounts.s3(), "code-bucket", "third", CONTENT)
+    put_folder(accounts.s3(), "code-bucket", "111111111111", "third", CONTENT)
     found = {
         key.removeprefix(prefix): accounts.read("code-bucket", key) for key in accounts.keys("code-bucket", prefix)
     }
@@ -50,10 +50,10 @@ def test_folder_whose_writing_broke_off_is_completed(accounts: TwoAccounts) -> N
 def test_table_lies_under_the_hash_of_its_content_and_keeps_its_name(accounts: TwoAccounts, tmp_path: Path) -> None:
     path = tmp_path / "events.parquet"
     path.write_bytes(b"one")
-    first = put_table(accounts.s3(), "code-bucket", "tables/events", path)
-    assert put_table(accounts.s3(), "code-bucket", "tables/events", path) == first
+    first = put_table(accounts.s3(), "code-bucket", "111111111111", "tables/events", path)
+    assert put_table(accounts.s3(), "code-bucket", "111111111111", "tables/events", path) == first
     path.write_bytes(b"two")
-    second = put_table(accounts.s3(), "code-bucket", "tables/events", path)
+    second = put_table(accounts.s3(), "code-bucket", "111111111111", "tables/events", path)
     assert second != first
     for uri, content in ((first, b"one"), (second, b"two")):
         assert accounts.read("code-bucket", uri.removeprefix("s3://code-bucket/") + "events.parquet") == content

@@ -185,7 +185,7 @@ def test_addresses_that_the_format_forbids_are_dropped_and_counted(tmp_path: Pat
     contacts.loc[[1, 2, 3], "address"] = ["a\tb@example.com", "x" * 101 + "@example.com", "line\nbreak@example.com"]
     write_table(tmp_path / "input", "contacts", contacts)
     summary = build_features(SETTINGS, AS_OF, tmp_path / "input", tmp_path / "out", is_training=False)
-    assert "3 endpoints left out (format)" in summary
+    assert "3 endpoints left out (no such address)" in summary
     assert not {"k000001", "k000002", "k000003"} & set(shards(tmp_path / "out")["User.UserId"])
 
 
@@ -206,3 +206,58 @@ def test_fingerprint_is_that_of_the_shards(tmp_path: Path) -> None:
     metadata = pq.read_schema(out / "shards" / "shard-00000.parquet").metadata
     document = json.loads((out / "features" / "feature_table.json").read_text())
     assert metadata[b"pseg.fingerprint"].decode() == document["fingerprint"]
+
+
+def test_one_refusal_of_an_address_counts_for_all(tmp_path: Path) -> None:
+    tables = write_inputs(tmp_path / "input")
+    contacts = tables["contacts"]
+    refusal = contacts.iloc[[1]].assign(may_contact=False, address=" K000001@Example.com")
+    write_table(tmp_path / "input", "contacts", pd.concat([contacts, refusal]))
+    assert contacts.loc[1, "may_contact"]
+    assert "k000001" not in set(shards(build(tmp_path))["User.UserId"])
+
+
+def test_events_that_end_long_before_the_run_are_refused(tmp_path: Path) -> None:
+    tables = write_inputs(tmp_path / "input")
+    events = tables["events"]
+    known = events[events["event_time"].dt.date <= AS_OF - timedelta(days=15)]
+    write_table(tmp_path / "input", "events", known)
+    with pytest.raises(ContractError, match="the events end on"):
+        build(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["place", "copies", "group", "order", "select"])
+def test_partner_column_may_be_a_word_of_sql(tmp_path: Path, name: str) -> None:
+    query = replace(SETTINGS.query, partner_columns=(name, "band", "attribute_date"))
+    settings = replace(SETTINGS, query=query)
+    tables = write_inputs(tmp_path / "input", settings)
+    result = tables["query_result"].rename(columns={"affinity": name})
+    write_table(tmp_path / "input", "query_result", result)
+    assert feature_table(build(tmp_path, settings))[name].notna().mean() > 0.4
+
+
+def test_event_times_may_be_nanoseconds_in_any_zone(tmp_path: Path) -> None:
+    tables = write_inputs(tmp_path / "input")
+    before = feature_table(build(tmp_path))
+    times = tables["events"]["event_time"].dt.tz_convert("Asia/Tokyo").astype("datetime64[ns, Asia/Tokyo]")
+    write_table(tmp_path / "input", "events", tables["events"].assign(event_time=times))
+    pd.testing.assert_frame_equal(before, feature_table(build(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("channel", "address"), [("EMAIL", "not an address"), ("SMS", "030 123456"), ("SMS", "+0123456789")]
+)
+def test_what_can_not_be_an_address_is_dropped_and_counted(tmp_path: Path, channel: str, address: str) -> None:
+    tables = write_inputs(tmp_path / "input")
+    contacts = tables["contacts"]
+    contacts.loc[1, ["channel_type", "address"]] = [channel, address]
+    write_table(tmp_path / "input", "contacts", contacts)
+    summary = build_features(SETTINGS, AS_OF, tmp_path / "input", tmp_path / "out", is_training=False)
+    assert "1 endpoints left out (no such address)" in summary
+
+
+def test_unknown_channel_is_refused(tmp_path: Path) -> None:
+    tables = write_inputs(tmp_path / "input")
+    write_table(tmp_path / "input", "contacts", tables["contacts"].assign(channel_type="email"))
+    with pytest.raises(ContractError, match="another value than EMAIL, SMS"):
+        build(tmp_path)
