@@ -14,7 +14,7 @@ demo: install-demo ## run examples/cdnow end to end on the embedded AWS: no acco
 	@$(BIN)/pseg run examples/cdnow
 
 test: install-dev ## run the tests
-	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q $(ARGS)
+	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 lint: install-dev ## formatting, lint rules, types, and who may import whom
 	$(BIN)/ruff format --check
