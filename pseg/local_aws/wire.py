@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
@@ -45,6 +46,7 @@ AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/,]+)/(\d{8})/([^/,]+)/([^/,]+)/aws4_request,"
     r"\s*SignedHeaders=([^,]+),\s*Signature=(\w+)"
 )
+SIGNATURE_AGE = timedelta(minutes=15)  # AWS General Reference, "Signature Version 4"
 STREAMED = frozenset({"s3"})  # bodies that are never held in memory here
 
 Environ = dict[str, Any]
@@ -145,9 +147,15 @@ class EmbeddedAws:
             self._check_origin(environ)
             return self._dispatch(environ, start_response)
         except Refusal as refusal:
-            logger.info("refused: %s", refusal.message)
-            status, headers, body = render_error(refusal.service, refusal, None)
-            return respond(start_response, status, headers, body)
+            return refuse(start_response, refusal)
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+            LookupError,
+        ):  # of the request's text; handlers have their own net
+            logger.exception("a request that can't be read")
+            return refuse(start_response, Refusal("SerializationException", "the request can't be read"))
 
     def _check_origin(self, environ: Environ) -> None:
         host = environ.get("HTTP_HOST", "")
@@ -175,6 +183,8 @@ class EmbeddedAws:
             raise Refusal("UnsupportedOperation", f"the embedded AWS does not provide the service {service}", service)
         if service not in STREAMED:
             length = int(environ.get("CONTENT_LENGTH") or 0)
+            if length < 0:
+                raise Refusal("SerializationException", "a request can't have a negative length", service)
             environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
         check_signature(environ, match, credential)
         model = get_service_model(service)
@@ -260,6 +270,10 @@ class QuietRequestHandler(MotoRequestHandler):
 def find_operation(model: ServiceModel, request: Request, environ: Environ) -> tuple[str, Any]:
     """Name the operation of a request by the service's own model; an empty name if there is none."""
     if model.protocol == "json":  # elsewhere the header means nothing, and must not stand for another operation
+        body = environ["wsgi.input"].read()
+        environ["wsgi.input"].seek(0)
+        if not isinstance(json.loads(body or b"{}"), dict):
+            raise Refusal("SerializationException", "the body is not a JSON object", model.service_name)
         return environ.get("HTTP_X_AMZ_TARGET", "").rsplit(".", 1)[-1], {}
     if model.protocol == "query":
         body = environ["wsgi.input"].read()
@@ -292,6 +306,9 @@ def check_signature(environ: Environ, match: re.Match[str], credential: Credenti
         raise Refusal(
             "SignatureDoesNotMatch", "the signature was not made with the secret key of this session", service
         )
+    signed_at = datetime.strptime(signed.context["timestamp"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    if abs(datetime.now(UTC) - signed_at) > SIGNATURE_AGE:
+        raise Refusal("RequestTimeTooSkewed", "the request was signed more than 15 minutes ago", service)
 
 
 def pick_member(context: Any) -> Any:
@@ -330,6 +347,13 @@ def render_error(service: str, error: AwsError, model: ServiceModel | None) -> t
 def xml() -> Headers:
     """Headers of an XML answer."""
     return [("Content-Type", "application/xml")]
+
+
+def refuse(start_response: Any, refusal: Refusal) -> Iterable[bytes]:
+    """Turn a request away in its service's protocol."""
+    logger.info("refused: %s", refusal.message)
+    status, headers, body = render_error(refusal.service, refusal, None)
+    return respond(start_response, status, headers, body)
 
 
 def respond(start_response: Any, status: int, headers: Headers, body: bytes) -> Iterable[bytes]:

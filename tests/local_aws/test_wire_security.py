@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import stat
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 from botocore import UNSIGNED
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
@@ -234,3 +235,38 @@ def test_two_sessions_never_share_a_key() -> None:
     one, two = Keyring(), Keyring()
     key = one.issue(BRAND_ACCOUNT)
     assert (one.find(key.access_key_id), two.find(key.access_key_id)) == (key, None)
+
+
+def post(aws: EmbeddedAws, body: bytes, date: str = "", **headers: str) -> tuple[int, str]:
+    """Send a signed SageMaker request with any body."""
+    key = aws.keys[BRAND_ACCOUNT]
+    target = {"X-Amz-Target": "SageMaker.ListModels", "Content-Type": "application/x-amz-json-1.1"}
+    request = AWSRequest("POST", f"{aws.endpoint}/", headers=target, data=body)
+    signer = SigV4Auth(Credentials(key.access_key_id, key.secret_access_key), "sagemaker", REGION)
+    signer.add_auth(request)
+    if date:
+        request.context["timestamp"] = date
+        request.headers.replace_header("X-Amz-Date", date)
+        del request.headers["Authorization"]
+        text = signer.string_to_sign(request, signer.canonical_request(request))
+        signer._inject_signature_to_request(request, signer.signature(text, request))
+    sent = dict(request.headers.items()) | headers
+    answer = urllib3.PoolManager().request("POST", f"{aws.endpoint}/", headers=sent, body=body, retries=False)
+    return answer.status, answer.data.decode()
+
+
+@pytest.mark.parametrize("body", [b"[1, 2]", b"\xff\xfe", b'"text"'], ids=["list", "no text", "text"])
+def test_body_that_is_no_request_is_refused_in_the_protocol(aws: EmbeddedAws, body: bytes) -> None:
+    status, text = post(aws, body)
+    assert status == 403 and "SerializationException" in text
+
+
+def test_signature_of_yesterday_is_refused(aws: EmbeddedAws) -> None:
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    status, text = post(aws, b"{}", date=f"{yesterday:%Y%m%dT%H%M%SZ}")
+    assert status == 403 and "RequestTimeTooSkewed" in text
+
+
+def test_negative_length_is_refused_at_once(aws: EmbeddedAws) -> None:
+    status, text = post(aws, b"", **{"Content-Length": "-1"})
+    assert status == 403 and "negative length" in text
