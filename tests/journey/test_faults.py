@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from datetime import timedelta
@@ -18,6 +17,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from tests.interruptible import PSEG
 from tests.journey.conftest import Pseg
 from tests.worlds import TRAINING_DATE, write_project
 
@@ -133,7 +133,7 @@ def test_interrupt_stops_the_run_and_publishes_nothing(
     project = write_project(tmp_path / "stopped", name='name = "stopped"')
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "pseg", "run", str(project)],
+        [*PSEG, "run", str(project)],
         env=environment | {"PSEG_STATE_DIR": str(state_dir)},
         stderr=subprocess.PIPE,
         text=True,

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pseg.project import read_project
+from tests.interruptible import PSEG
 from tests.worlds import write_project
 
 NOWHERE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
@@ -198,7 +199,7 @@ def test_interrupt_is_exit_130_and_no_traceback(tmp_path: Path) -> None:
         silent.settimeout(60)
         where = f"http://127.0.0.1:{silent.getsockname()[1]}"
         process = subprocess.Popen(
-            [sys.executable, "-m", "pseg", "pipeline", "status", "spring-train"],
+            [*PSEG, "pipeline", "status", "spring-train"],
             cwd=Path(__file__).parents[3],
             env=environment(tmp_path, **(NOWHERE | {"AWS_ENDPOINT_URL": where})),
             stdout=subprocess.PIPE,
