@@ -1,4 +1,7 @@
-"""Doorway *evaluation*: how good a model is on customers it never saw. Read by the gate, the registry and people."""
+"""Doorway *evaluation*: how good a model is on customers it never saw. Read by the gate, the registry and the report.
+
+Intervals are 95 %. What a later step of the work adds (traits, strengths, partner value, shifts) is empty until then.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from contracts.document import read_document
 from contracts.errors import ContractError
+from contracts.run_settings import Words
 
 FILE_NAME = "evaluation.json"
+STATES = ("ok", "watch", "stop")
 
 
 @dataclass(frozen=True)
 class Tenth:
-    """One tenth of the test customers by score (1 = highest): how many, what was predicted, what happened, lift."""
+    """One tenth of the test customers by score (1 = highest): how many, what was predicted, what happened, lift.
+
+    ``low`` and ``high`` are the interval of ``happened``.
+    """
 
     tenth: int
     people: int
@@ -22,16 +31,118 @@ class Tenth:
     predicted: float
     happened: float
     lift: float
+    low: float = 0.0
+    high: float = 1.0
+
+
+@dataclass(frozen=True)
+class CalibrationGroup:
+    """One of twelve equal groups of test customers by score, lowest first: mean prediction, rate and its interval."""
+
+    people: int
+    predicted: float
+    happened: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ReachPoint:
+    """The best ``percent`` of the test customers: how many people, how many of them did it."""
+
+    percent: int
+    people: int
+    positives: int
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check that the gate reads: what was found, what is allowed, and whether it passed."""
+    """One check that the gate reads: what was found, what is allowed, and whether it passed.
+
+    ``name`` is for machines, ``title`` for people. ``comparison`` is ``at least`` or ``at most``.
+    """
 
     name: str
     found: float
     allowed: float
     is_passed: bool
+    title: str = ""
+    comparison: str = "at least"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason for the quality word: ``state`` is one of ``STATES``."""
+
+    state: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good the ranking is in one word, why, and what to do with it.
+
+    ``score`` is 100 x (2 AUC - 1): 0 is random, 100 perfect; ``low`` and ``high`` are its interval.
+    """
+
+    word: str
+    score: float
+    low: float
+    high: float
+    advice: str
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trait:
+    """A trait in words: which share [0-1] of the segment and of everyone has it; ``people`` counts it in the segment."""
+
+    text: str
+    party: str
+    people: int
+    in_segment: float
+    in_everyone: float
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How much one feature moves the scores: mean absolute contribution in log-odds."""
+
+    feature: str
+    party: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Extra positives per 1,000 contacts that the partner's data brings at one reach, with its interval."""
+
+    percent: float
+    extra: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PartnerValue:
+    """What the partner's data adds, on the same customers and folds: at the segment's cut and at fixed reaches."""
+
+    auc_own: float
+    auc_both: float
+    at_cut: Gain
+    gains: tuple[Gain, ...]
+    positives: int
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far one quantity has moved since training (population stability index), with its cause and owner."""
+
+    name: str
+    party: str
+    psi: float
+    state: str
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +162,17 @@ class Evaluation:
     tenths: tuple[Tenth, ...]
     checks: tuple[Check, ...]
     model: dict[str, Any]
+    auc_low: float = 0.0
+    auc_high: float = 1.0
+    predicted_rate: float = 0.0
+    words: Words = Words()
+    calibration: tuple[CalibrationGroup, ...] = ()
+    reach: tuple[ReachPoint, ...] = ()
+    quality: Quality | None = None
+    traits: dict[str, tuple[Trait, ...]] | None = None
+    strengths: tuple[Strength, ...] = ()
+    partner_value: PartnerValue | None = None
+    shifts: tuple[Shift, ...] = ()
 
     @property
     def is_passed(self) -> bool:
@@ -60,7 +182,7 @@ class Evaluation:
     def to_json(self) -> bytes:
         """Write the evaluation; ``gate.is_passed`` is 1 or 0, as a pipeline's condition compares numbers."""
         document = {"schema": "pseg.evaluation/1", "gate": {"is_passed": int(self.is_passed)}, **asdict(self)}
-        return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
+        return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def parse_evaluation(document: dict[str, Any], where: str) -> Evaluation:
@@ -72,11 +194,8 @@ def parse_evaluation(document: dict[str, Any], where: str) -> Evaluation:
         If it is not of this form.
     """
     try:
-        rest = {key: value for key, value in document.items() if key not in ("schema", "gate", "tenths", "checks")}
-        tenths = tuple(Tenth(**tenth) for tenth in document["tenths"])
-        checks = tuple(Check(**check) for check in document["checks"])
-        return Evaluation(**rest, tenths=tenths, checks=checks)
-    except (KeyError, TypeError, AttributeError) as error:
+        return read_document(Evaluation, {key: document[key] for key in document if key not in ("schema", "gate")})
+    except (ValueError, TypeError, KeyError) as error:
         raise ContractError(
             "this is not an evaluation", where=where, why=str(error), fix="run Evaluate again"
         ) from error

@@ -9,64 +9,143 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from contracts.document import read_document
 from contracts.errors import SettingsError
 
 FILE_NAME = "run_settings.json"
 
 
 @dataclass(frozen=True)
+class Words:
+    """How people speak of a goal; printed as written, never inflected.
+
+    ``title`` heads its chapter, ``verb`` and ``past`` follow "will" and "who"; ``noun`` and ``one`` name those who do it.
+    ``better`` is 1 where more is better and -1 where less is (leaving).
+    """
+
+    title: str = ""
+    verb: str = "do it"
+    past: str = "did it"
+    noun: str = "people who do it"
+    one: str = "person who does it"
+    better: int = 1
+
+
+@dataclass(frozen=True)
 class Goal:
-    """What to predict: that a customer has an event of this type within ``horizon_days`` after the snapshot."""
+    """What to predict, and what a model of it must reach.
+
+    With events: that a customer has an event of ``event_type`` within ``horizon_days`` after the snapshot. With a ready
+    customer table: that its column ``label`` is 1; the other two are then empty and 0.
+    """
 
     name: str
     event_type: str
     horizon_days: int
     minimum_auc: float
+    label: str = ""
+    words: Words = Words()
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Who to write into a file: the ``top_percent`` (0-100] of the people that one goal's model scored."""
+    """Who to write into a file.
+
+    The ``top_percent`` (0-100] of the people that one goal's model scored, on addresses of ``channel`` (empty: of all),
+    with at least ``minimum_score`` [0-1], the best ``max_size`` of them (0: no cap). ``holdout_percent`` [0-100) of them
+    are kept out of the file at random, the same ones each run, so that the effect of a message can be measured.
+    """
 
     name: str
     goal: str
     top_percent: float
+    channel: str = ""
+    minimum_score: float = 0.0
+    max_size: int = 0
+    holdout_percent: float = 0.0
 
 
 @dataclass(frozen=True)
 class Query:
-    """The Clean Rooms query: which collaboration, which tables in it, which partner columns, and how long to wait."""
+    """The Clean Rooms query: which collaboration, which tables in it, which partner columns, and how long to wait.
+
+    ``rule`` is LIST (the query is built here) or CUSTOM (an analysis template of the name ``template`` is run).
+    ``collaboration`` is a name, or the id of the collaboration or of this account's membership.
+    """
 
     collaboration: str
     match_keys_table: str
     partner_table: str
     partner_columns: tuple[str, ...]
     deadline_seconds: int
+    rule: str = "LIST"
+    template: str = ""
+
+
+@dataclass(frozen=True)
+class ReadyTable:
+    """A ready customer table, one row per customer, instead of events; column names, empty where there is none.
+
+    ``split`` holds train, test and perhaps validation; ``time`` orders customers, so that the newest are tested on;
+    ``ignore`` are columns that are no feature. ``may_match`` and ``may_contact`` are booleans: consent.
+    """
+
+    customer_key: str
+    hashed_id: str = ""
+    split: str = ""
+    time: str = ""
+    may_match: str = ""
+    may_contact: str = ""
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Money:
+    """What a contact costs and a conversion brings, in ``currency``; None where nobody said."""
+
+    currency: str = "$"
+    cost_per_contact: float | None = None
+    value_per_conversion: float | None = None
+    partner_fee_per_1000: float | None = None
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Everything about a project that a container step may depend on."""
+    """Everything about a project that a container step may depend on.
+
+    ``query`` is None where there is no partner. ``features_sql`` is the user's own feature query, empty if there is none.
+    """
 
     project: str
     region: str
     notice: str
     data_bucket: str
     results_bucket: str
-    query: Query
+    query: Query | None
     goals: tuple[Goal, ...]
     segments: tuple[Segment, ...]
     training_snapshots: int
     partner_columns_are_static: bool
     max_duplicate_percent: float
     seed: int
+    customers: ReadyTable | None = None
+    has_contacts: bool = True
+    features_sql: str = ""
+    brand: str = ""
+    partner: str = "the partner"
+    may_name_partner_columns: bool = True
+    money: Money = Money()
 
     @property
     def match_keys_uri(self) -> str:
         """Where the brand's match keys lie; the Glue table that the collaboration offers points here."""
         return f"s3://{self.data_bucket}/{self.project}/match_keys/"
+
+    @property
+    def partner_columns(self) -> tuple[str, ...]:
+        """Columns that the query asks the partner for; none without a partner."""
+        return self.query.partner_columns if self.query else ()
 
     def goal(self, name: str) -> Goal:
         """Return the goal of this name."""
@@ -100,14 +179,8 @@ def read_run_settings(folder: Path) -> RunSettings:
     """
     path = folder / FILE_NAME
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        document["query"] = Query(
-            **{**document["query"], "partner_columns": tuple(document["query"]["partner_columns"])}
-        )
-        document["goals"] = tuple(Goal(**goal) for goal in document["goals"])
-        document["segments"] = tuple(Segment(**segment) for segment in document["segments"])
-        return RunSettings(**document)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return read_document(RunSettings, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
         raise SettingsError(
             "the run settings can't be read",
             where=str(path),

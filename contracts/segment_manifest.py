@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from contracts.document import read_document
 from contracts.errors import ContractError, VerificationError
 
 FILE_NAME = "manifest.json"
@@ -28,9 +29,10 @@ class PublishedFile:
 class PublishedSegment:
     """One segment: its rule in numbers, where everyone went, and its files.
 
-    ``people`` are customers, ``endpoints`` their addresses in the files. ``waterfall`` runs from the scored people to
-    the file: each entry is a reason and how many people it took away; the first is the start, and start minus all the
-    others is the number of people in the file.
+    ``people`` are customers, ``endpoints`` their addresses in the files. ``waterfall`` runs from all customers to the
+    file: each entry is a reason and how many people it took away; the first is the start, and start minus all the
+    others is the number of people in the file. ``expected`` is how many of the people in the file will do it, with its
+    95 % interval. ``holdout`` people are kept back; their keys lie in ``holdout_file``, beside the segments.
     """
 
     name: str
@@ -42,13 +44,34 @@ class PublishedSegment:
     expected: float
     waterfall: tuple[tuple[str, int], ...]
     files: tuple[PublishedFile, ...]
+    channel: str = ""
+    minimum_score: float = 0.0
+    max_size: int = 0
+    holdout_percent: float = 0.0
+    holdout: int = 0
+    holdout_file: PublishedFile | None = None
+    expected_low: float = 0.0
+    expected_high: float = 0.0
+
+
+@dataclass(frozen=True)
+class ExpectedReach:
+    """The best ``percent`` of the scored people: how many, how many will do it (95 % interval), the lowest score."""
+
+    percent: int
+    people: int
+    expected: float
+    low: float
+    high: float
+    lowest_score: float
 
 
 @dataclass(frozen=True)
 class SegmentManifest:
     """One publish: which run and model it comes from, and whether a person approved that model.
 
-    ``notice`` is what the project wants said wherever its results show (for example: synthetic partner data).
+    ``model`` is the package's ARN where a person approved it, else the address of the artifact. ``notice`` is what the
+    project wants said wherever its results show (for example: synthetic partner data). ``reach`` has 100 rows.
     """
 
     project: str
@@ -59,6 +82,7 @@ class SegmentManifest:
     model: str
     notice: str
     segments: tuple[PublishedSegment, ...]
+    reach: tuple[ExpectedReach, ...] = ()
 
     def to_json(self) -> bytes:
         """Write the manifest as JSON."""
@@ -75,19 +99,8 @@ def parse_manifest(document: dict[str, Any], where: str) -> SegmentManifest:
         If it is not of this form, or a waterfall does not sum up.
     """
     try:
-        segments = tuple(
-            PublishedSegment(
-                **{
-                    **segment,
-                    "waterfall": tuple((str(reason), int(count)) for reason, count in segment["waterfall"]),
-                    "files": tuple(PublishedFile(**file) for file in segment["files"]),
-                }
-            )
-            for segment in document["segments"]
-        )
-        rest = {key: value for key, value in document.items() if key not in ("schema", "segments")}
-        manifest = SegmentManifest(**rest, segments=segments)
-    except (KeyError, TypeError, ValueError) as error:
+        manifest = read_document(SegmentManifest, {key: document[key] for key in document if key != "schema"})
+    except (TypeError, ValueError) as error:
         raise ContractError(
             "this is not a segment manifest", where=where, why=str(error), fix="publish again"
         ) from error
@@ -119,7 +132,7 @@ def verify_files(manifest: SegmentManifest, folder: Path) -> int:
     """
     known: set[Path] = set()
     for segment in manifest.segments:
-        for file in segment.files:
+        for file in (*segment.files, *([segment.holdout_file] if segment.holdout_file else [])):
             path = folder / file.key
             known.add(path)
             if not path.is_file() or sha256_of(path) != file.sha256:
