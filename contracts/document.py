@@ -1,7 +1,7 @@
 """JSON documents of frozen dataclasses: read back strictly, by the types that the dataclass names.
 
 Comes in: parsed JSON. Goes out: the dataclass with its nested ones. Refused: an unknown key, a missing one that has no
-default, a value of another type. The containers have no validation library, so the few types that doorways use are here.
+default, a value of another type. The containers have no validation library; the few types that doorways use are here.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Intervals are 95 %. What a later step of the work adds (traits, strengths, partn
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Trait:
-    """A trait in words: which share [0-1] of the segment and of everyone has it; ``people`` counts it in the segment."""
+    """A trait in words: which share [0-1] of the segment and of everyone has it; ``people`` have it in the segment."""
 
     text: str
     party: str
@@ -165,7 +165,7 @@ class Evaluation:
     auc_low: float = 0.0
     auc_high: float = 1.0
     predicted_rate: float = 0.0
-    words: Words = Words()
+    words: Words = field(default_factory=Words)
     calibration: tuple[CalibrationGroup, ...] = ()
     reach: tuple[ReachPoint, ...] = ()
     quality: Quality | None = None

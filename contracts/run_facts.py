@@ -65,7 +65,7 @@ class RunFacts:
 
 
 def add_drops(one: RunFacts, other: RunFacts, channel: str) -> tuple[tuple[str, int], ...]:
-    """Add the counts of one channel; a host that saw nobody of a channel counts its customers under the first reason."""
+    """Add the counts of one channel; a host without the channel counts its customers under the first reason."""
     first, second = (facts.drops.get(channel) for facts in (one, other))
     if first is None or second is None:
         known, absent = (first, other) if second is None else (second, one)

@@ -20,7 +20,7 @@ FILE_NAME = "run_settings.json"
 class Words:
     """How people speak of a goal; printed as written, never inflected.
 
-    ``title`` heads its chapter, ``verb`` and ``past`` follow "will" and "who"; ``noun`` and ``one`` name those who do it.
+    ``title`` heads its chapter, ``verb`` and ``past`` follow "will" and "who"; ``noun`` and ``one`` name the people.
     ``better`` is 1 where more is better and -1 where less is (leaving).
     """
 
@@ -53,8 +53,8 @@ class Segment:
     """Who to write into a file.
 
     The ``top_percent`` (0-100] of the people that one goal's model scored, on addresses of ``channel`` (empty: of all),
-    with at least ``minimum_score`` [0-1], the best ``max_size`` of them (0: no cap). ``holdout_percent`` [0-100) of them
-    are kept out of the file at random, the same ones each run, so that the effect of a message can be measured.
+    with at least ``minimum_score`` [0-1], the best ``max_size`` of them (0: no cap). ``holdout_percent`` [0-100) of
+    them are kept out of the file at random, the same ones each run, so that the effect of a message can be measured.
     """
 
     name: str
@@ -114,7 +114,7 @@ class Money:
 class RunSettings:
     """Everything about a project that a container step may depend on.
 
-    ``query`` is None where there is no partner. ``features_sql`` is the user's own feature query, empty if there is none.
+    ``query`` is None where there is no partner. ``features_sql`` is the user's own feature query, or empty.
     """
 
     project: str
