@@ -155,3 +155,13 @@ def executions_of(session: boto3.Session, pipeline: str) -> Iterator[str]:
     ):
         for summary in page["PipelineExecutionSummaries"]:
             yield summary["PipelineExecutionArn"]
+
+
+def parameters_of(session: boto3.Session, arn: str) -> dict[str, str]:
+    """Return the parameters that an execution was started with, defaults among them."""
+    pages = session.client("sagemaker").get_paginator("list_pipeline_parameters_for_execution")
+    return {
+        parameter["Name"]: parameter["Value"]
+        for page in pages.paginate(PipelineExecutionArn=arn)
+        for parameter in page["PipelineParameters"]
+    }

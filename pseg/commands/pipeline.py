@@ -9,7 +9,7 @@ import typer
 
 from contracts.errors import SettingsError
 from pseg.commands.options import AsJson, ProjectOption
-from pseg.commands.run import parse_day, show_failure
+from pseg.commands.run import has_report, parse_day, show_failure
 from pseg.console import EXIT_INTERRUPTED, EXIT_NO, StepLines, answer, print_json, print_table, say
 from pseg.pipelines_quietly import Kind
 
@@ -85,6 +85,19 @@ def start(
     name: PipelineName,
     project: ProjectOption = Path(),
     as_of: Annotated[str | None, typer.Option(help="Day to score as of, YYYY-MM-DD.")] = None,
+    from_step: Annotated[
+        str,
+        typer.Option(help="Run again from this step on; what comes before is the latest execution's: no new query."),
+    ] = "",
+    query_result_uri: Annotated[
+        str,
+        typer.Option(
+            help="Read the result of a query that is already paid for (an s3:// prefix) instead of a new one."
+        ),
+    ] = "",
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", help="Another parameter of the pipeline, as NAME=VALUE; repeatable.")
+    ] = None,
     role: Role = None,
     wait: Annotated[bool, typer.Option(help="Follow the execution to its end.")] = True,
     as_json: AsJson = False,
@@ -95,6 +108,8 @@ def start(
     --------
     pseg pipeline start cdnow-train --project examples/cdnow
     pseg pipeline start cdnow-score --project examples/cdnow --as-of 1998-06-30
+    pseg pipeline start cdnow-train --project examples/cdnow --from-step BuildFeatures
+    pseg pipeline start cdnow-train --project examples/cdnow --set ProcessingInstanceCount=2
     """
     from pseg.commands.embedded import choose_aws
     from pseg.project import read_project
@@ -113,10 +128,12 @@ def start(
     from pseg.results import fetch_results
 
     session = boto3.Session()
-    parameters = {"AsOf": parse_day(as_of).isoformat()} if as_of else {}
+    given = parse_parameters(parameters or [])
+    given |= {"AsOf": parse_day(as_of).isoformat()} if as_of else {}
+    given |= {"QueryResultUri": query_result_uri} if query_result_uri else {}
     if kind == "score":
-        parameters |= approved_parameters(session, opened.name, [goal.name for goal in opened.goals])
-    arn = start_pipeline(opened, kind, find_role(opened.name, role), parameters)
+        given |= approved_parameters(session, opened.name, [goal.name for goal in opened.goals])
+    arn = start_pipeline(opened, kind, find_role(opened.name, role), given, from_step)
     if not wait:
         print_json("pipeline.start", {"execution": arn}) if as_json else answer.print(arn)
         return
@@ -127,9 +144,12 @@ def start(
         say(f"not followed any more; the execution goes on: pseg pipeline status {name}")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     if state.status != "Succeeded":
-        show_failure(state, read_log(session, state.failed_step) if state.failed_step else [], as_json)
+        if has_report(state):
+            fetch_results(session, opened, state.execution_id)
+        log = read_log(session, state.failed_step) if state.failed_step else []
+        show_failure(state, log, as_json, opened.output_dir)
         raise typer.Exit(EXIT_NO)
-    manifests = fetch_results(session, opened, state.execution_id, "candidate" if kind == "train" else "approved")
+    manifests = fetch_results(session, opened, state.execution_id).manifests
     if as_json:
         print_json("pipeline.start", {"execution": arn, "status": state.status, "output": str(opened.output_dir)})
         return
@@ -137,6 +157,22 @@ def start(
         for segment in manifest.segments:
             answer.print(f"{segment.name}  {manifest.status}  {segment.people:,} people  {manifest.model}")
     say(f"Files  {opened.output_dir}        Next  pseg segments list --project {project}")
+
+
+def parse_parameters(pairs: list[str]) -> dict[str, str]:
+    """Read NAME=VALUE pairs.
+
+    Raises
+    ------
+    SettingsError
+        If one is not of this form.
+    """
+    for pair in pairs:
+        if "=" not in pair:
+            raise SettingsError(
+                f"{pair!r} is not NAME=VALUE", where="--set", fix="write --set ProcessingInstanceCount=2"
+            )
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 @app.command()
