@@ -181,7 +181,7 @@ def encode(rows: pa.Table, table: FeatureTable, where: str) -> npt.NDArray[np.fl
 
     Returns
     -------
-    ndarray of shape (n_rows, n_features), float32
+    ndarray of shape (n_rows, n_features), float32, column by column in memory (Fortran order)
         Missing numbers and missing or unknown categories are NaN; a category is its position in ``categories``.
 
     Raises
@@ -189,7 +189,7 @@ def encode(rows: pa.Table, table: FeatureTable, where: str) -> npt.NDArray[np.fl
     ContractError
         If a column is missing or has another kind.
     """
-    matrix = np.empty((rows.num_rows, len(table.features)), dtype=np.float32)
+    matrix = np.empty((rows.num_rows, len(table.features)), dtype=np.float32, order="F")
     for position, feature in enumerate(table.features):
         if feature.name not in rows.schema.names:
             raise ContractError(

@@ -19,6 +19,7 @@ from sklearn import metrics
 from contracts.errors import ContractError
 from contracts.evaluation import Evaluation, read_evaluation
 from contracts.feature_table import FINGERPRINT_KEY, read_feature_table
+from contracts.segment_file import ENDPOINT_COLUMNS
 from inference.handler import CONTENT_TYPE, Model, model_fn, transform_fn
 from tests.known_truth import make_customers, train_model
 from tests.worlds import SETTINGS
@@ -57,7 +58,7 @@ def shipped(ml_dir: Path, model: Model) -> tuple[np.ndarray, np.ndarray]:
     """Scores of the test customers from the CSV that the handler ships, and what happened."""
     rows, table, _ = make_customers(3000, seed=5)
     tested = rows.filter(pa.array(part == "test" for part in rows["split"].to_pylist()))
-    columns = {name: pa.array(["x"] * tested.num_rows) for name in ("ChannelType", "Address", "Id", "User.UserId")}
+    columns = {name: tested["customer_key"] for name in ENDPOINT_COLUMNS}
     shard = pa.table(columns | {name: tested[name] for name in table.names})
     sink = io.BytesIO()
     pq.write_table(shard.replace_schema_metadata({FINGERPRINT_KEY: table.fingerprint.encode()}), sink)
