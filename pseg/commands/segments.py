@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from contracts.errors import SettingsError
-from pseg.commands.options import AsJson, ProjectOption
-from pseg.console import answer, print_json, print_table
+from pseg.commands.options import AsJson, ProjectOption, SegmentArgument
+from pseg.console import answer, print_json, print_table, say
 
 app = typer.Typer(help="Published segments: list, show, verify.", no_args_is_help=True)
 
@@ -37,11 +36,13 @@ def list_segments(project: ProjectOption = Path(), as_json: AsJson = False) -> N
         ],
         right=(2, 3),
     )
+    names = [s.name for m in manifests for s in m.segments]
+    say(f"Next  pseg segments show {names[0]} --project {project}" if names else f"Next  pseg report {project}")
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of the segment.")],
+    name: SegmentArgument,
     project: ProjectOption = Path(),
     as_json: AsJson = False,
 ) -> None:
@@ -74,7 +75,9 @@ def show(
     left_out = " · ".join(f"{why} {count:,}" for why, count in drops)
     answer.print(f"  customers  {start:,}, of them left out: {left_out}")
     if manifest.notice:
-        answer.print(f"  {manifest.notice}")
+        answer.print(f"  {manifest.notice}", markup=False)
+    after = f"pseg model approve {segment.goal}" if manifest.status == "candidate" else "pseg segments verify"
+    say(f"Next  {after} --project {project}")
 
 
 @app.command()
@@ -94,3 +97,4 @@ def verify(project: ProjectOption = Path(), as_json: AsJson = False) -> None:
         print_json("segments.verify", {"is_verified": True, "rows": rows})
     else:
         answer.print(f"{rows:,} rows are what was published")
+        say(f"Files  {opened.output_dir / 'segments'}")
