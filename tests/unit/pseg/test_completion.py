@@ -81,7 +81,7 @@ def test_no_project_completes_nothing_and_says_nothing(tmp_path: Path, content: 
     assert complete(tmp_path, "pseg model show ") == []
 
 
-@pytest.mark.parametrize("command", ["", "run", "pipeline start", "segments show"])
+@pytest.mark.parametrize("command", ["", "run", "pipeline start", "doctor", "segments show"])
 def test_help_loads_nothing_heavy(tmp_path: Path, command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", RUN_AND_LIST, *command.split(), "--help"],
