@@ -506,26 +506,20 @@ def keys_at(place: tuple[int | str, ...]) -> list[str]:
 
 def line_of(file: Path, place: tuple[int | str, ...]) -> int | None:
     """Find the line of a key (or, where it is missing, of its table); None if the file does not say it plainly."""
-    lines = file.read_text(encoding="utf-8").splitlines()
     if not place:
         return None
-    start, nth = 0, 0
-    if len(place) > 1 or f"[{place[0]}]" in lines:
-        wanted = place[1] if len(place) > 1 and isinstance(place[1], int) else 0
-        for number, line in enumerate(lines):
-            if re.match(rf"\s*\[\[?\s*{re.escape(str(place[0]))}\s*\]", line):
-                if nth == wanted:
-                    start = number
-                    break
-                nth += 1
-        else:
-            return None
-    for number in range(start, len(lines)):
-        if number > start and lines[number].lstrip().startswith("[") and len(place) > 1:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    keys = [part for part in place if isinstance(part, str)]
+    nth = place[1] if len(place) > 1 and isinstance(place[1], int) else 0
+    header = re.compile(rf"\s*\[\[?\s*{re.escape(keys[0])}\s*\]")
+    headers = [number for number, line in enumerate(lines) if header.match(line)]
+    start, key = (headers[nth], keys[-1]) if headers[nth:] else (-1, keys[0])
+    for number in range(start + 1, len(lines)):
+        if lines[number].lstrip().startswith("["):
             break
-        if re.match(rf"\s*{re.escape(str(place[-1]))}\s*=", lines[number]):
+        if re.match(rf"\s*{re.escape(key)}\s*=", lines[number]):
             return number + 1
-    return start + 1 if start or len(place) > 1 else None
+    return start + 1 or None
 
 
 def listed(document: dict[str, Any]) -> dict[str, Any]:

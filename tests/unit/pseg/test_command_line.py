@@ -51,6 +51,11 @@ def wrong_project(folder: Path) -> Path:
     return project
 
 
+def line_count(project: Path) -> int:
+    """How many lines a project's file has: the last one is the wrong one."""
+    return len((project / "project.toml").read_text().splitlines())
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -69,7 +74,7 @@ def test_wrong_project_is_exit_2_and_one_document_that_names_the_key(tmp_path: P
     assert done.returncode == 2
     error = failure(done)
     assert error["what"].startswith("colour: ")
-    assert error["where"] == str(project / "project.toml")
+    assert error["where"] == f"{project / 'project.toml'}:{line_count(project)}"
 
 
 def test_error_without_json_goes_to_stderr_with_what_where_and_fix(tmp_path: Path) -> None:
@@ -90,9 +95,9 @@ def test_error_without_json_goes_to_stderr_with_what_where_and_fix(tmp_path: Pat
         ),
         (("pipeline", "start", "spring", "--project", "{}"), "spring is not a pipeline of ours"),
         (("pipeline", "start", "autumn-train", "--project", "{}"), "autumn-train is not a pipeline of spring"),
-        (("segments", "list", "--project", "{}"), "there are no segments yet"),
-        (("segments", "verify", "--project", "{}"), "there are no segments yet"),
-        (("segments", "show", "likely_buyers", "--project", "{}"), "there are no segments yet"),
+        (("segments", "list", "--project", "{}"), "there is no run yet"),
+        (("segments", "verify", "--project", "{}"), "there is no run yet"),
+        (("segments", "show", "likely_buyers", "--project", "{}"), "there is no run yet"),
     ],
     ids=["run as of no day", "start as of no day", "no pipeline", "another's pipeline", "list", "verify", "show"],
 )
