@@ -13,6 +13,7 @@ from contracts.errors import ContractError, VerificationError
 
 FILE_NAME = "manifest.json"
 STATUSES = ("candidate", "approved")
+BELOW_CUT = "below the cut"  # the waterfall's step after which only cap, address rules and holdout take people away
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class PublishedFile:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """People of a segment against the last run of the same segment: new ones, those who left, those who stayed."""
+
+    entered: int
+    left: int
+    stayed: int
+
+
+@dataclass(frozen=True)
 class PublishedSegment:
     """One segment: its rule in numbers, where everyone went, and its files.
 
@@ -33,7 +43,7 @@ class PublishedSegment:
     file: each entry is a reason and how many people it took away; the first is the start, and start minus all the
     others is the number of people in the file. ``lowest_score`` is 0 where nobody is in it. ``expected`` is how many of
     the people in the file will do it, with its 95 % interval. ``holdout`` people are kept back; their keys lie in
-    ``holdout_file``, beside the segments.
+    ``holdout_file``, beside the segments. ``since_last`` is None where there is no earlier run to compare with.
     """
 
     name: str
@@ -53,6 +63,7 @@ class PublishedSegment:
     holdout_file: PublishedFile | None = None
     expected_low: float = 0.0
     expected_high: float = 0.0
+    since_last: Moves | None = None
 
     @property
     def all_files(self) -> tuple[PublishedFile, ...]:
