@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pseg.local_aws.clean_rooms_queries import Engine
+from pseg.local_aws.clean_rooms_engine import Engine
 from pseg.local_aws.session import BRAND_ACCOUNT
 
 from .two_parties import QUERY, Clients, Room, open_room, refused
