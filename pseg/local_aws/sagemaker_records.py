@@ -61,7 +61,7 @@ REFUSED: dict[str, str] = {
     "CreatePipeline": "PipelineVersionAliases",
     "UpdatePipeline": "PipelineVersionAliases",
     "DescribePipeline": "PipelineVersionId PipelineVersionAlias",
-    "StartPipelineExecution": "SelectiveExecutionConfig PipelineVersionId PipelineVersionAlias MlflowExperimentName",
+    "StartPipelineExecution": "PipelineVersionId PipelineVersionAlias MlflowExperimentName",
 }
 
 
