@@ -19,7 +19,8 @@ import duckdb
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from pseg.local_aws.clean_rooms_queries import Plan, RoomTable, duckdb_type
+from pseg.local_aws.clean_rooms_queries import Plan
+from pseg.local_aws.clean_rooms_sql import RoomTable, duckdb_type
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ class Engine:
         """
         kinds = {column: duckdb_type(table.columns[column]) for column in columns}
         declared = ", ".join(f"{quoted(column)} {kind}" for column, kind in kinds.items())
-        self.connection.execute(f"CREATE TABLE {quoted(table.name)} ({declared or 'nothing INTEGER'})")
+        self.connection.execute(f"CREATE TABLE {quoted(table.name)} ({declared})")
         for source in sources:
             files = [str(file) for file in source.files]
             reader = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
@@ -130,8 +131,13 @@ class Engine:
         self.connection.execute("SET lock_configuration = true")
 
     def batches(self, plan: Plan) -> pa.RecordBatchReader:
-        """Run the plan; rows come in the order of their columns."""
-        return self.connection.sql(plan.sql).to_arrow_reader(PART_ROWS)
+        """Run the plan; rows come in the order of their columns. A sum of whole numbers is a BIGINT, as Spark's is."""
+        rows = self.connection.sql(plan.sql)
+        reader = rows.to_arrow_reader(PART_ROWS)
+        kinds = zip(reader.schema, rows.types, strict=True)
+        return reader.cast(
+            pa.schema([one.with_type(pa.int64()) if str(kind) == "HUGEINT" else one for one, kind in kinds])
+        )
 
     @contextmanager
     def interruptible(self, stop: threading.Event, deadline: float) -> Iterator[None]:

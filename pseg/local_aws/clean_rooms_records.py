@@ -5,13 +5,11 @@ State is in memory, under one lock; every finder shows a caller its own account'
 
 from __future__ import annotations
 
-import re
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 from botocore.validate import ParamValidator
@@ -19,7 +17,7 @@ from moto.core.utils import get_service_model
 
 from pseg.local_aws.session import Credential
 from pseg.local_aws.sts import account_of, assume_for_service
-from pseg.local_aws.wire import AwsError, Call, EmbeddedAws
+from pseg.local_aws.wire import AwsError, Call, EmbeddedAws, outside_model
 
 Record = dict[str, Any]  # a resource: the members of its API shapes, and what only we need to know
 
@@ -27,6 +25,7 @@ QUOTAS = {  # User Guide, "Quotas"
     "Allowed columns per configured table": 100,
     "Configured tables per account": 250,
     "Configured table associations per membership": 100,
+    "Analysis templates per membership": 100,
     "Concurrent queries in progress per membership": 5,
 }
 KINDS = {"configuredtable": "CONFIGURED_TABLE", "configuredtableassociation": "CONFIGURED_TABLE_ASSOCIATION"}
@@ -57,9 +56,9 @@ def not_found(kind: str, identifier: str, what: str = "") -> AwsError:
     return AwsError("ResourceNotFoundException", text, resourceType=kind, resourceId=identifier)
 
 
-def within_quota(name: str, used: int) -> None:
+def within_quota(name: str, used: Sized) -> None:
     """Refuse one more when the quota is used up."""
-    if used > QUOTAS[name]:
+    if len(used) >= QUOTAS[name]:
         raise AwsError(
             "ServiceQuotaExceededException", f"{name}: {QUOTAS[name]}", quotaName=name, quotaValue=QUOTAS[name]
         )
@@ -70,39 +69,9 @@ def check_input(shape: Any, parameters: Record) -> None:
     report = ParamValidator().validate(parameters, shape)
     if report.has_errors():
         raise invalid(report.generate_report(), "FIELD_VALIDATION_FAILED")
-    if problems := [{"name": name, "message": message} for name, message in field_problems(shape, parameters, "")]:
+    if problems := [{"name": path, "message": rule} for path, _, rule in outside_model(shape, parameters)]:
         text = "; ".join(f"{problem['name']}: {problem['message']}" for problem in problems)
         raise invalid(text, "FIELD_VALIDATION_FAILED", fieldList=problems)
-
-
-def field_problems(shape: Any, value: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Yield path and reason of each value that the model's constraints do not allow."""
-    if shape.type_name == "structure":
-        for key, inner in value.items():
-            yield from field_problems(shape.members[key], inner, f"{name}.{key}".lstrip("."))
-    elif shape.type_name == "list":
-        for index, inner in enumerate(value):
-            yield from field_problems(shape.member, inner, f"{name}[{index}]")
-    elif shape.type_name == "map":
-        for key, inner in value.items():
-            yield from field_problems(shape.key, key, f"{name} (key)")
-            yield from field_problems(shape.value, inner, f"{name}.{key}")
-    size = len(value) if hasattr(value, "__len__") else 0 if isinstance(value, bool) else value
-    limits = shape.metadata
-    if size > limits.get("max", size) or size < limits.get("min", size):
-        yield name, f"must be between {limits.get('min', 0)} and {limits.get('max', 'any number')}"
-    elif limits.get("enum") and value not in limits["enum"]:
-        yield name, f"{value} is not one of {', '.join(limits['enum'])}"
-    elif limits.get("pattern") and not matcher(limits["pattern"])(value):
-        yield name, f"does not match {limits['pattern']}"
-
-
-@cache
-def matcher(pattern: str) -> Callable[[str], object]:
-    """Compile a pattern of the model, which is written for Java; one with Unicode classes is not checked."""
-    if r"\p{" in pattern:
-        return lambda _: True
-    return re.compile(pattern.replace(r"\uD800\uDBFF-\uDC00\uDFFF", r"\U00010000-\U0010FFFF")).fullmatch
 
 
 def without_nones(value: Any) -> Any:
@@ -136,6 +105,18 @@ def policy_content(rule: Mapping[str, Any] | None) -> Record:
 def now() -> datetime:
     """Tell the time."""
     return datetime.now(UTC)
+
+
+def having(records: Mapping[str, Record], **members: Any) -> list[Record]:
+    """List the records whose members have these values."""
+    return [one for one in records.values() if all(one[name] == value for name, value in members.items())]
+
+
+def check_no_parts(kind: str, identifier: str, parts: Mapping[str, list[str]]) -> None:
+    """Refuse to delete what still has parts; ``parts`` says of each kind which."""
+    for what, names in parts.items():
+        if names:
+            raise conflict(kind, identifier, "SUBRESOURCES_EXIST", f"{kind} still has {what}: {', '.join(names)}")
 
 
 def owned(records: Mapping[str, Record], kind: str, call: Call, identifier: str) -> Record:
@@ -177,6 +158,7 @@ class State:
     memberships: dict[str, Record] = field(default_factory=dict)
     tables: dict[str, Record] = field(default_factory=dict)
     links: dict[str, Record] = field(default_factory=dict)  # configured table associations
+    templates: dict[str, Record] = field(default_factory=dict)
     runs: dict[str, Record] = field(default_factory=dict)
 
     def new(self, call: Call, kind: str, given: Record) -> Record:
@@ -223,14 +205,18 @@ class State:
             raise not_found("CONFIGURED_TABLE_ASSOCIATION", found["id"])
         return found
 
-    def query(self, call: Call, given: Record) -> Record:
-        """Find a query of the caller's membership."""
-        membership, found = self.membership(call, given), self.runs.get(given["protectedQueryIdentifier"])
+    def part(self, records: Mapping[str, Record], call: Call, given: Record, key: str) -> Record:
+        """Find a query or a template of the caller's membership by the id that ``key`` holds."""
+        membership, found = self.membership(call, given), records.get(given[key])
         if found is None or found["membershipId"] != membership["id"]:
             raise AwsError(
-                "ResourceNotFoundException", "no such protected query", resourceId=given["protectedQueryIdentifier"]
+                "ResourceNotFoundException", f"no such {key.removesuffix('Identifier')}", resourceId=given[key]
             )
         return found
+
+    def running(self) -> dict[str, Record]:
+        """Find the queries that have not ended."""
+        return {key: one for key, one in list(self.runs.items()) if one["status"] in RUNNING}
 
     def by_arn(self, call: Call, given: Record) -> Record:
         """Find a resource of the caller's account by its ARN."""
@@ -240,17 +226,10 @@ class State:
                     return record
         raise AwsError("ResourceNotFoundException", "no such resource", resourceId=given["resourceArn"])
 
-    def links_of(self, **keys: str) -> list[str]:
-        """Ids of the associations of a membership or of a configured table."""
-        return [one["id"] for one in self.links.values() if all(one[key] == value for key, value in keys.items())]
-
     def links_in(self, collaboration_id: str) -> list[Record]:
         """Associations in a collaboration, of all its members."""
-        return [
-            one
-            for one in self.links.values()
-            if self.memberships[one["membershipId"]]["collaborationId"] == collaboration_id
-        ]
+        members = having(self.memberships, collaborationId=collaboration_id)
+        return [one for member in members for one in having(self.links, membershipId=member["id"])]
 
     def link_named(self, collaboration: Record, name: str) -> tuple[Record, Record]:
         """Find an association by its SQL name, with its configured table."""
@@ -259,25 +238,15 @@ class State:
                 return link, self.tables[link["configuredTableId"]]
         raise not_found("CONFIGURED_TABLE_ASSOCIATION", name)
 
-    # -- checking things
-
-    def check_no_parts(self, kind: str, identifier: str, what: str, parts: list[str]) -> None:
-        """Refuse to delete what still has parts."""
-        if parts:
-            raise conflict(kind, identifier, "SUBRESOURCES_EXIST", f"{kind} still has {what}: {', '.join(parts)}")
-
     def check_role(self, call: Call, role_arn: str) -> None:
         """Refuse a role of another account, one that does not exist, and one that Clean Rooms may not assume."""
         if account_of(role_arn) != call.account:
             raise denied(f"roleArn: {role_arn} is not a role of account {call.account}")
-        try:
-            assume_for_service(self.aws, role_arn, "cleanrooms")
-        except AwsError as error:
-            raise invalid(f"roleArn: {error.message}") from error
+        self.role(role_arn)
 
     def role(self, role_arn: str) -> Credential:
         """Assume a role as Clean Rooms."""
         try:
             return assume_for_service(self.aws, role_arn, "cleanrooms")
         except AwsError as error:
-            raise invalid(error.message) from error
+            raise invalid(f"roleArn: {error.message}") from error

@@ -16,9 +16,22 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from pseg.local_aws import clean_rooms_engine as engines
-from pseg.local_aws.clean_rooms_queries import Plan, QueryRefused, RoomTable, prepare
-from pseg.local_aws.clean_rooms_records import RUNNING, Record, conflict, denied, invalid, now, page, view, within_quota
-from pseg.local_aws.clean_rooms_schemas import Schemas
+from pseg.local_aws.clean_rooms_queries import Plan, prepare
+from pseg.local_aws.clean_rooms_records import (
+    RUNNING,
+    Record,
+    conflict,
+    denied,
+    having,
+    invalid,
+    now,
+    page,
+    view,
+    within_quota,
+)
+from pseg.local_aws.clean_rooms_sql import QueryRefused, RoomTable
+from pseg.local_aws.clean_rooms_tables import Tables
+from pseg.local_aws.clean_rooms_templates import Templates
 from pseg.local_aws.session import Credential
 from pseg.local_aws.sts import assume_for_service
 from pseg.local_aws.wire import AwsError, Call
@@ -39,8 +52,8 @@ class Delivery:
     is_runner: bool
 
 
-class Runs(Schemas):
-    """Protected engines."""
+class Runs(Tables, Templates):
+    """Protected queries."""
 
     def close(self) -> None:
         """Stop running queries and wait for them."""
@@ -56,29 +69,26 @@ class Runs(Schemas):
         if "CAN_QUERY" not in membership["memberAbilities"]:
             raise denied("this member does not have the ability CAN_QUERY")
         payer = self.payer(collaboration, call.account, given.get("queryComputePayerAccountId"))
-        sql = given["sqlParameters"]
-        if "analysisTemplateArn" in sql or "parameters" in sql:
-            raise invalid("analysis templates are not part of this version of the embedded AWS", "INVALID_QUERY")
+        analysis = self.analysis(call, collaboration, given["sqlParameters"])
         tables = {link["name"].lower(): self.room_table(link) for link in self.links_in(collaboration["id"])}
         try:
-            plan = prepare(sql.get("queryString", ""), tables, call.account)
+            plan = prepare(analysis, tables)
         except QueryRefused as refused:
             raise invalid(str(refused), "INVALID_QUERY") from refused
         result = given.get("resultConfiguration") or view(
             "ProtectedQueryResultConfiguration", membership.get("defaultResultConfiguration") or {}
         )
         deliveries = self.deliveries(call, collaboration, plan, result, tables.values())
-        running = sum(
-            one["membershipId"] == membership["id"] and one["status"] in RUNNING for one in self.runs.values()
-        )
-        within_quota("Concurrent queries in progress per membership", 1 + running)
+        running = having(self.running(), membershipId=membership["id"])
+        within_quota("Concurrent queries in progress per membership", running)
+        receivers = {"receiverAccountIds": [one.account for one in deliveries]}
         query: Record = {
             "id": str(uuid.uuid4()),
             "membershipId": membership["id"],
             "membershipArn": membership["arn"],
             "createTime": now(),
             "status": "SUBMITTED",
-            "sqlParameters": sql,
+            "sqlParameters": given["sqlParameters"],
             "resultConfiguration": result,
             "computeConfiguration": given.get("computeConfiguration"),
             "queryComputePayerAccountId": payer,
@@ -86,11 +96,7 @@ class Runs(Schemas):
             "receiverConfigurations": [
                 {
                     "analysisType": "DIRECT_ANALYSIS",
-                    "configurationDetails": {
-                        "directAnalysisConfigurationDetails": {
-                            "receiverAccountIds": [one.account for one in deliveries]
-                        }
-                    },
+                    "configurationDetails": {"directAnalysisConfigurationDetails": receivers},
                 }
             ],
             "stop": threading.Event(),
@@ -105,27 +111,22 @@ class Runs(Schemas):
 
     def get_protected_query(self, call: Call, given: Record) -> Record:
         """Describe a query to the member who runs it."""
-        return {"protectedQuery": view("ProtectedQuery", self.query(call, given))}
+        return {"protectedQuery": view("ProtectedQuery", self.part(self.runs, call, given, "protectedQueryIdentifier"))}
 
     def update_protected_query(self, call: Call, given: Record) -> Record:
         """Cancel a query that still runs."""
-        query = self.query(call, given)
+        query = self.part(self.runs, call, given, "protectedQueryIdentifier")
         if query["status"] not in RUNNING:
-            raise conflict(
-                "MEMBERSHIP", query["membershipId"], "INVALID_STATE", f"the query is {query['status']} already"
-            )
+            text = f"the query is {query['status']} already"
+            raise conflict("MEMBERSHIP", query["membershipId"], "INVALID_STATE", text)
         query["status"] = "CANCELLING"
         query["stop"].set()
         return {"protectedQuery": view("ProtectedQuery", query)}
 
     def list_protected_queries(self, call: Call, given: Record) -> Record:
         """List the queries of a membership."""
-        own = self.membership(call, given)["id"]
-        found = [
-            one
-            for one in self.runs.values()
-            if one["membershipId"] == own and given.get("status", one["status"]) == one["status"]
-        ]
+        status = {"status": given["status"]} if "status" in given else {}
+        found = having(self.runs, membershipId=self.membership(call, given)["id"], **status)
         return page("protectedQueries", "ProtectedQuerySummary", found, given)
 
     # -- one query
@@ -161,22 +162,17 @@ class Runs(Schemas):
                 raise invalid(f"account {delivery.account} is not an active member who can receive results")
             for table, _ in plan.reads:
                 if delivery.account not in table.receivers:
-                    raise invalid(
-                        f"account {delivery.account} is not among allowedResultReceivers of table {table.name}"
-                    )
-            bucket = delivery.s3["bucket"]
-            if bucket in sources:
-                raise invalid(
-                    f"bucket {bucket} holds source data of this collaboration; results need a bucket of their own"
-                )
+                    text = f"account {delivery.account} is not among allowedResultReceivers of table {table.name}"
+                    raise invalid(text)
+            if (bucket := delivery.s3["bucket"]) in sources:
+                raise invalid(f"bucket {bucket} holds source data of this collaboration; results need one of their own")
             try:
                 client = self.aws.client("s3", delivery.writer)
                 region = client.get_bucket_location(Bucket=bucket)["LocationConstraint"] or "us-east-1"
                 client.head_bucket(Bucket=bucket)
             except ClientError as error:
-                raise invalid(
-                    f"bucket {bucket} cannot be written by account {delivery.account}: {code_of(error)}"
-                ) from error
+                text = f"bucket {bucket} cannot be written by account {delivery.account}: {code_of(error)}"
+                raise invalid(text) from error
             if region not in collaboration.get("allowedResultRegions", [region]):
                 raise invalid(f"bucket {bucket} is in {region}, which is not among allowedResultRegions")
         return found
@@ -213,10 +209,8 @@ class Runs(Schemas):
                 query["status"] = "STARTED"
         try:
             with tempfile.TemporaryDirectory(prefix="protected-query-") as folder:
-                outcome = {
-                    "status": "SUCCESS",
-                    "result": {"output": self.produce(query, plan, deliveries, Path(folder), began)},
-                }
+                output = self.produce(query, plan, deliveries, Path(folder), began)
+            outcome = {"status": "SUCCESS", "result": {"output": output}}
         except Exception as error:  # the thread ends here: every error becomes a status
             if query["stop"].is_set():
                 outcome = {"status": "CANCELLED"}
@@ -224,10 +218,8 @@ class Runs(Schemas):
                 outcome = {"status": "TIMED_OUT"}
             else:
                 code, message = failure(error)
-                outcome = {
-                    "status": "FAILED",
-                    "error": {"code": code, "message": message, "retry": {"retryable": False}},
-                }
+                error_shown = {"code": code, "message": message, "retry": {"retryable": False}}
+                outcome = {"status": "FAILED", "error": error_shown}
         seconds = time.monotonic() - began
         units = engines.crpu_hours(query["computeConfiguration"] or {}, seconds)
         statistics = {"totalDurationInMillis": int(1000 * seconds), "billedResourceUtilization": {"units": units}}
@@ -275,26 +267,20 @@ class Runs(Schemas):
         glue = self.aws.client("glue", credential)
         found = glue.get_table(DatabaseName=table.database, Name=table.glue_table)["Table"]
         storage = found.get("StorageDescriptor", {})
-        if (
-            "parquet" not in storage.get("InputFormat", "").lower()
-            and found.get("Parameters", {}).get("classification") != "parquet"
-        ):
-            raise engines.QueryFailed(
-                "INVALID_RESOURCE", f"table {table.name}: the embedded AWS reads Parquet tables only"
-            )
+        kinds = storage.get("InputFormat", ""), found.get("Parameters", {}).get("classification", "")
+        if not any("parquet" in kind.lower() for kind in kinds):
+            raise unusable(table, "the embedded AWS reads Parquet tables only")
         keys = [key["Name"].lower() for key in found.get("PartitionKeys", [])]
         places: list[tuple[str, dict[str, Any]]] = [(storage.get("Location", ""), {})]
         if keys:
-            pages = glue.get_paginator("get_partitions").paginate(
-                DatabaseName=table.database, TableName=table.glue_table
-            )
-            partitions = [partition for answer in pages for partition in answer["Partitions"]]
+            name = {"DatabaseName": table.database, "TableName": table.glue_table}
             places = [
                 (one["StorageDescriptor"]["Location"], dict(zip(keys, one["Values"], strict=True)))
-                for one in partitions
+                for answer in glue.get_paginator("get_partitions").paginate(**name)
+                for one in answer["Partitions"]
             ]
         if not places:
-            raise engines.QueryFailed("INVALID_RESOURCE", f"table {table.name}: no partition is registered in Glue")
+            raise unusable(table, "no partition is registered in Glue")
         s3 = self.aws.client("s3", credential)
         for location, partition in places:
             bucket, prefix = bucket_and_prefix(location)
@@ -306,14 +292,8 @@ class Runs(Schemas):
                 if one["Size"] and not hidden(one["Key"], prefix)
             ]
             if not objects:
-                which = (
-                    f"partition {'/'.join(f'{key}={value}' for key, value in partition.items())}"
-                    if partition
-                    else "the table"
-                )
-                raise engines.QueryFailed(
-                    "INVALID_RESOURCE", f"table {table.name}: {which} has no data files at its location"
-                )
+                which = "/".join(f"{key}={value}" for key, value in partition.items()) or "the table"
+                raise unusable(table, f"{which} has no data files at its location")
             files = []
             for index, one in enumerate(sorted(objects, key=lambda item: str(item["Key"]))):
                 if stop.is_set():
@@ -323,6 +303,11 @@ class Runs(Schemas):
             yield engines.Source(tuple(files), partition)
             for file in files:
                 file.unlink()
+
+
+def unusable(table: RoomTable, why: str) -> engines.QueryFailed:
+    """Make the error for a table that exists but cannot be read."""
+    return engines.QueryFailed("INVALID_RESOURCE", f"table {table.name}: {why}")
 
 
 def bucket_and_prefix(location: str) -> tuple[str, str]:

@@ -429,12 +429,6 @@ def test_payer_must_be_one_of_the_payers(room: Room) -> None:
         room.start(queryComputePayerAccountId=PARTNER_ACCOUNT)
 
 
-def test_analysis_template_is_refused_loudly(room: Room) -> None:
-    arn = f"arn:aws:cleanrooms:us-east-1:{BRAND_ACCOUNT}:membership/{room.brand.membership}/analysistemplate/{room.id}"
-    with refused("ValidationException", "templates", "INVALID_QUERY"):
-        room.start(sqlParameters={"analysisTemplateArn": arn})
-
-
 def test_unknown_query_and_unknown_membership_are_not_found(room: Room) -> None:
     rooms = room.brand.clients("cleanrooms")
     with refused("ResourceNotFoundException"):
