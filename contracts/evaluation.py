@@ -16,6 +16,7 @@ from contracts.run_settings import Words
 
 FILE_NAME = "evaluation.json"
 STATES = ("ok", "watch", "stop")
+ALL_SCORES = "all scores"  # the name of the shift that compares the scores themselves
 
 
 @dataclass(frozen=True)

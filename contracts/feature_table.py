@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from contracts.errors import ContractError
 
@@ -104,6 +105,68 @@ def read_feature_table(folder: Path) -> FeatureTable:
     return table
 
 
+def parquet_name(host: int) -> str:
+    """Name the file of one host of BuildFeatures."""
+    return PARQUET_NAME if host == 0 else PARQUET_NAME.replace(".", f"-{host:04d}.")
+
+
+def read_part(folder: Path, part: str, label: str) -> pa.Table:
+    """Read the rows of one part (``train``, ``validation`` or ``test``) that have the label.
+
+    Files of several hosts are put in the order that one host would have written, so their number changes no bit.
+
+    Raises
+    ------
+    ContractError
+        If there is no file, one can't be read, the label is missing or never varies, or a row is there twice.
+    """
+    paths = sorted(folder.glob(PARQUET_NAME.replace(".", "*.")))
+    if not paths:
+        raise ContractError(
+            "the feature table is missing", where=str(folder / PARQUET_NAME), fix="run BuildFeatures again"
+        )
+    try:
+        if label not in pq.read_schema(paths[0]).names:
+            raise ContractError(f"label {label} is missing", where=PARQUET_NAME, fix="run BuildFeatures for this goal")
+        tables = [
+            pq.read_table(path, filters=(pc.field("split") == part) & pc.field(label).is_valid()) for path in paths
+        ]
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ContractError(
+            "the feature table can't be read", where=str(folder), why=str(error), fix="run BuildFeatures again"
+        ) from error
+    rows = pa.concat_tables(tables, promote_options="permissive")
+    if len(paths) > 1:
+        rows = rows.sort_by([("customer_key", "ascending"), ("snapshot_date", "ascending")])
+        keys = rows.select(["customer_key", "snapshot_date"])
+        if keys.group_by(["customer_key", "snapshot_date"]).aggregate([]).num_rows < rows.num_rows:
+            raise ContractError(
+                "a customer is in the feature table twice", where=str(folder), fix="write one row per customer"
+            )
+    positives = pc.sum(rows.column(label)).as_py() or 0
+    if positives in (0, rows.num_rows):
+        raise ContractError(
+            f"{label.removeprefix(LABEL_PREFIX)} can't be learned: {positives:,} of {rows.num_rows:,} have it",
+            where=f"{part} part",
+            why="the label must vary in each part",
+            fix="bring more customers, or check the goal in project.toml",
+        )
+    return rows
+
+
+def with_categories(table: FeatureTable, rows: pa.Table) -> FeatureTable:
+    """Fill in the categories that training rows have, sorted; any other value is missing to the model."""
+    return replace(
+        table,
+        features=tuple(
+            replace(feature, categories=tuple(sorted(pc.unique(rows.column(feature.name).drop_null()).to_pylist())))
+            if feature.kind == "category"
+            else feature
+            for feature in table.features
+        ),
+    )
+
+
 def encode(rows: pa.Table, table: FeatureTable, where: str) -> npt.NDArray[np.float32]:
     """Turn feature columns into the matrix that models read.
 
@@ -118,7 +181,7 @@ def encode(rows: pa.Table, table: FeatureTable, where: str) -> npt.NDArray[np.fl
 
     Returns
     -------
-    ndarray of shape (n_rows, n_features), float32
+    ndarray of shape (n_rows, n_features), float32, column by column in memory (Fortran order)
         Missing numbers and missing or unknown categories are NaN; a category is its position in ``categories``.
 
     Raises
@@ -126,7 +189,7 @@ def encode(rows: pa.Table, table: FeatureTable, where: str) -> npt.NDArray[np.fl
     ContractError
         If a column is missing or has another kind.
     """
-    matrix = np.empty((rows.num_rows, len(table.features)), dtype=np.float32)
+    matrix = np.empty((rows.num_rows, len(table.features)), dtype=np.float32, order="F")
     for position, feature in enumerate(table.features):
         if feature.name not in rows.schema.names:
             raise ContractError(

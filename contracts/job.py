@@ -7,6 +7,7 @@ DescribeProcessingJob and DescribeTrainingJob.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -49,6 +50,19 @@ def run_job(work: Callable[[], str], note: Path) -> int:
     if note.name == "message":
         note.write_text(shorten(summary), encoding="utf-8")
     return 0
+
+
+def read_host(ml_dir: Path) -> tuple[int, int]:
+    """Tell which of how many hosts this is, from ``config/resourceconfig.json``; (0, 1) where the service wrote none.
+
+    Source: SageMaker Developer Guide, "How Amazon SageMaker Processing configures your processing container".
+    """
+    path = ml_dir / "config" / "resourceconfig.json"
+    if not path.is_file():
+        return 0, 1
+    document = json.loads(path.read_text(encoding="utf-8"))
+    hosts = sorted(document["hosts"])
+    return hosts.index(document["current_host"]), len(hosts)
 
 
 def shorten(text: str) -> str:

@@ -25,6 +25,7 @@ class Run:
     """One run: who, when, what it counted, and how a report may speak of it.
 
     ``kind`` is train or score; ``code_sha256`` and ``settings_sha256`` are the hashes under which both lie in S3.
+    ``partner`` is empty where there is none. ``partner_columns_are_static`` tells that partner values carry no date.
     """
 
     project: str
@@ -38,6 +39,7 @@ class Run:
     facts: RunFacts
     code_sha256: str
     settings_sha256: str
+    partner_columns_are_static: bool = False
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ class Words:
 class Goal:
     """What to predict, and what a model of it must reach.
 
-    With events: that a customer has an event of ``event_type`` within ``horizon_days`` after the snapshot. With a ready
-    customer table: that its column ``label`` is 1; the other two are then empty and 0.
+    With events: that a customer has an event of ``event_type`` within ``horizon_days`` after the snapshot, or has none
+    if ``is_absent``. With a ready customer table: that its column ``label`` is 1; the others are then empty and 0.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Goal:
     horizon_days: int
     minimum_auc: float
     label: str = ""
+    is_absent: bool = False
     words: Words = Words()
 
 

@@ -20,8 +20,12 @@ MAX_ROWS = 100_000
 MAX_BYTES = 20_000_000
 
 
-def write_shards(pieces: Iterable[pa.Table], table: FeatureTable, folder: Path) -> list[Path]:
+def write_shards(
+    pieces: Iterable[pa.Table], table: FeatureTable, folder: Path, host: int = 0, may_be_empty: bool = False
+) -> list[Path]:
     """Write rows into shards ``shard-00000.parquet`` and on, in the order given, holding one shard at a time.
+
+    Several hosts write into one prefix: the names of each but the first hold its number.
 
     Parameters
     ----------
@@ -31,9 +35,10 @@ def write_shards(pieces: Iterable[pa.Table], table: FeatureTable, folder: Path) 
     Raises
     ------
     ContractError
-        If a column is missing, or there is nobody to score. Nothing was written.
+        If a column is missing, or there is nobody to score and that may not be. Nothing was written.
     """
     wanted = [*ENDPOINT_COLUMNS, *table.names]
+    stem = folder / ("shard" if host == 0 else f"shard-h{host:03d}")
     written: list[Path] = []
     waiting: list[pa.Table] = []
     for piece in pieces:
@@ -46,11 +51,11 @@ def write_shards(pieces: Iterable[pa.Table], table: FeatureTable, folder: Path) 
         waiting.append(piece.select(wanted).replace_schema_metadata({FINGERPRINT_KEY: table.fingerprint.encode()}))
         while sum(rows.num_rows for rows in waiting) >= MAX_ROWS:
             rows = pa.concat_tables(waiting)
-            written += write_within_limit(rows.slice(0, MAX_ROWS), folder, len(written))
+            written += write_within_limit(rows.slice(0, MAX_ROWS), stem, len(written))
             waiting = [rows.slice(MAX_ROWS)]
     if sum(rows.num_rows for rows in waiting):
-        written += write_within_limit(pa.concat_tables(waiting), folder, len(written))
-    if not written:
+        written += write_within_limit(pa.concat_tables(waiting), stem, len(written))
+    if not written and not may_be_empty:
         raise ContractError(
             "there is nobody to score",
             where="score shards",
@@ -60,16 +65,16 @@ def write_shards(pieces: Iterable[pa.Table], table: FeatureTable, folder: Path) 
     return written
 
 
-def write_within_limit(rows: pa.Table, folder: Path, number: int) -> list[Path]:
+def write_within_limit(rows: pa.Table, stem: Path, number: int) -> list[Path]:
     """Write one shard, halved until each file is within the limit."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"shard-{number:05d}.parquet"
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    path = stem.with_name(f"{stem.name}-{number:05d}.parquet")
     pq.write_table(rows, path, compression="snappy")
     if path.stat().st_size <= MAX_BYTES or rows.num_rows == 1:
         return [path]
     half = (rows.num_rows + 1) // 2
-    first = write_within_limit(rows.slice(0, half), folder, number)
-    return first + write_within_limit(rows.slice(half), folder, number + len(first))
+    first = write_within_limit(rows.slice(0, half), stem, number)
+    return first + write_within_limit(rows.slice(half), stem, number + len(first))
 
 
 def read_shard(source: pa.BufferReader | Path, table: FeatureTable) -> pa.Table:

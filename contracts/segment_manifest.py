@@ -13,6 +13,7 @@ from contracts.errors import ContractError, VerificationError
 
 FILE_NAME = "manifest.json"
 STATUSES = ("candidate", "approved")
+BELOW_CUT = "below the cut"  # the waterfall's step after which only cap, address rules and holdout take people away
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,23 @@ class PublishedFile:
 
 
 @dataclass(frozen=True)
+class Moves:
+    """People of a segment against the last run of the same segment: new ones, those who left, those who stayed."""
+
+    entered: int
+    left: int
+    stayed: int
+
+
+@dataclass(frozen=True)
 class PublishedSegment:
     """One segment: its rule in numbers, where everyone went, and its files.
 
     ``people`` are customers, ``endpoints`` their addresses in the files. ``waterfall`` runs from all customers to the
     file: each entry is a reason and how many people it took away; the first is the start, and start minus all the
-    others is the number of people in the file. ``expected`` is how many of the people in the file will do it, with its
-    95 % interval. ``holdout`` people are kept back; their keys lie in ``holdout_file``, beside the segments.
+    others is the number of people in the file. ``lowest_score`` is 0 where nobody is in it. ``expected`` is how many of
+    the people in the file will do it, with its 95 % interval. ``holdout`` people are kept back; their keys lie in
+    ``holdout_file``, beside the segments. ``since_last`` is None where there is no earlier run to compare with.
     """
 
     name: str
@@ -52,6 +63,12 @@ class PublishedSegment:
     holdout_file: PublishedFile | None = None
     expected_low: float = 0.0
     expected_high: float = 0.0
+    since_last: Moves | None = None
+
+    @property
+    def all_files(self) -> tuple[PublishedFile, ...]:
+        """Every file of the segment, that of the people held back among them."""
+        return self.files + ((self.holdout_file,) if self.holdout_file else ())
 
 
 @dataclass(frozen=True)
@@ -132,7 +149,7 @@ def verify_files(manifest: SegmentManifest, folder: Path) -> int:
     """
     known: set[Path] = set()
     for segment in manifest.segments:
-        for file in (*segment.files, *([segment.holdout_file] if segment.holdout_file else [])):
+        for file in segment.all_files:
             path = folder / file.key
             known.add(path)
             if not path.is_file() or sha256_of(path) != file.sha256:

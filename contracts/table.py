@@ -24,6 +24,10 @@ KINDS: dict[str, Callable[[pa.DataType], bool]] = {
     "time": pa.types.is_timestamp,
 }
 KINDS["value"] = lambda t: any(KINDS[kind](t) for kind in ("text", "number", "boolean"))
+KINDS["key"] = lambda t: KINDS["text"](t) or bool(pa.types.is_integer(t))
+KINDS["label"] = lambda t: KINDS["number"](t) or bool(pa.types.is_boolean(t)) or bool(pa.types.is_null(t))
+KINDS["order"] = lambda t: any(KINDS[kind](t) for kind in ("text", "number", "date"))
+KINDS["any"] = lambda t: True
 
 
 def is_text_dictionary(type_: pa.DataType) -> bool:
@@ -45,12 +49,17 @@ class Column:
     def problems(self, values: pa.Array | pa.ChunkedArray) -> Iterator[tuple[str, int]]:
         """Yield what can be wrong with a value, and in how many rows it is."""
         yield "no value", 0 if self.may_be_null else values.null_count
-        if self.kind == "text":
+        if self.kind == "label":
+            numbers = values.cast(pa.float64(), safe=False)
+            is_label = pc.is_in(numbers, value_set=pa.array([0.0, 1.0]))
+            yield "another value than 0 and 1", count_true(pc.and_(pc.is_valid(numbers), pc.invert(is_label)))
+        if self.kind in ("text", "key"):
             yield "an empty value", count_true(pc.equal(pc.utf8_trim_whitespace(values.cast(pa.string())), ""))
         if self.allowed:
             known = pc.is_in(values.cast(pa.string()), value_set=pa.array(self.allowed))
-            yield f"another value than {', '.join(self.allowed)}", count_true(pc.invert(known))
-        if pa.types.is_floating(values.type):
+            unknown = pc.and_(pc.is_valid(values), pc.invert(known))
+            yield f"another value than {', '.join(self.allowed)}", count_true(unknown)
+        if pa.types.is_floating(values.type) and self.kind not in ("label", "any"):
             yield "NaN or an infinite value", count_true(pc.invert(pc.is_finite(values)))
         if self.below is not None:
             yield (

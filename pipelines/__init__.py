@@ -62,7 +62,8 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
     from contracts.errors import ServiceError, SettingsError
     from contracts.run_settings import FILE_NAME
     from pipelines.code_bundle import collect_code
-    from pipelines.definition import Builder, Locations, Machines
+    from pipelines.definition import UNDATED, Builder, Locations, Machines
+    from pipelines.glue import find_table
     from pipelines.s3 import put_folder, put_table
     from pseg.project import read_project
 
@@ -81,14 +82,15 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
     def locate(table: str, location: str | Path) -> str:
         if isinstance(location, Path):
             return put_table(s3, bucket, owner, f"{prefix}/tables/{table}", location)
+        if location.startswith("glue://"):
+            return find_table(session.boto_session, owner, location)
         return location.rstrip("/") + "/"
 
     try:
         locations = Locations(
             code=put_folder(s3, bucket, owner, f"{prefix}/code", collect_code()),
             settings=put_folder(s3, bucket, owner, f"{prefix}/settings", {FILE_NAME: settings.to_json()}),
-            events=locate("events", project.location("events")),
-            contacts=locate("contacts", project.location("contacts")),
+            tables={name: locate(name, project.location(name)) for name in project.own_tables},
         )
     except (EndpointConnectionError, NoCredentialsError) as error:
         raise ServiceError(
@@ -102,11 +104,13 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
         xgboost_image=aws.xgboost_image
         or image_uris.retrieve("xgboost", region=settings.region, version="3.2-0", image_scope="training"),
         processing_instance=aws.processing_instance,
+        processing_instances=aws.processing_instances,
         training_instance=aws.training_instance,
         transform_instance=aws.transform_instance,
+        transform_instances=aws.transform_instances,
         transform_vcpus=aws.transform_vcpus,
     )
-    as_of = project.as_of.isoformat() if project.as_of else None
+    as_of = project.as_of.isoformat() if project.as_of else UNDATED if project.is_ready_table else None
     return build(Builder(settings, locations, machines, role, as_of), session)
 
 

@@ -10,8 +10,8 @@ import hashlib
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-CONTAINER_ROOMS = ("contracts", "clean_rooms", "processing", "training", "inference", "activation")
-SUFFIXES = (".py", ".sql")
+CONTAINER_ROOMS = ("contracts", "clean_rooms", "processing", "training", "inference", "activation", "insights")
+SUFFIXES = (".py", ".sql", ".html", ".css", ".js")  # the last three: templates of the report
 
 
 def collect_code() -> dict[str, bytes]:

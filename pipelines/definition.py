@@ -8,7 +8,7 @@ from typing import Any
 from sagemaker.core.workflow.conditions import ConditionEquals
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join, JsonGet
-from sagemaker.core.workflow.parameters import Parameter, ParameterString
+from sagemaker.core.workflow.parameters import Parameter, ParameterInteger, ParameterString
 from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
@@ -22,6 +22,7 @@ from sagemaker.mlops.workflow.retry import (
 )
 from sagemaker.mlops.workflow.steps import CacheConfig, Step, StepTypeEnum
 
+from contracts.errors import SettingsError
 from contracts.naming import camel, package_group, package_parameter
 from contracts.run_settings import Goal, RunSettings
 from pipelines.steps import RequestStep
@@ -64,26 +65,32 @@ JOB_RETRIES: list[RetryPolicy] = [
 ]
 
 
+NEW_QUERY = "none"  # processing.query_clean_rooms knows the same word; a parameter can't be empty
+UNDATED = "undated"  # likewise processing.build_features
+MAX_STEPS = 50  # commonly quoted quota of one pipeline; AWS states it in Service Quotas only
+
+
 @dataclass(frozen=True)
 class Machines:
-    """Images and instance types of the steps."""
+    """Images of the steps, and the instance types and counts that a start may change."""
 
     processing_image: str
     xgboost_image: str
     processing_instance: str
+    processing_instances: int
     training_instance: str
     transform_instance: str
+    transform_instances: int
     transform_vcpus: int
 
 
 @dataclass(frozen=True)
 class Locations:
-    """Where a definition's inputs lie in S3, each under the hash of its content."""
+    """Where a definition's inputs lie in S3: code, settings and the project's tables by their names."""
 
     code: str
     settings: str
-    events: str
-    contacts: str
+    tables: dict[str, str]
 
 
 class Builder:
@@ -97,6 +104,23 @@ class Builder:
         self.machines = machines
         self.role = role
         self.as_of = ParameterString("AsOf", default_value=as_of)
+        self.query_result = ParameterString("QueryResultUri", default_value=NEW_QUERY)
+        self.processing_instance = ParameterString("ProcessingInstanceType", default_value=machines.processing_instance)
+        self.processing_instances = ParameterInteger(
+            "ProcessingInstanceCount", default_value=machines.processing_instances
+        )
+        self.training_instance = ParameterString("TrainingInstanceType", default_value=machines.training_instance)
+        self.transform_instance = ParameterString("TransformInstanceType", default_value=machines.transform_instance)
+        self.transform_instances = ParameterInteger(
+            "TransformInstanceCount", default_value=machines.transform_instances
+        )
+
+    def parameters(self, kind: str) -> list[Parameter]:
+        """List what a start of one of the pipelines may change, besides the models to score with."""
+        training = [self.training_instance] if kind == "train" else []
+        query = [self.query_result] if self.settings.query else []
+        processing = [self.processing_instance, self.processing_instances]
+        return [self.as_of, *query, *processing, *training, self.transform_instance, self.transform_instances]
 
     def run_uri(self, *parts: str) -> Join:
         """Address of something that this execution leaves behind."""
@@ -111,15 +135,20 @@ class Builder:
         inputs: dict[str, Any],
         outputs: dict[str, str],
         image: str | None = None,
+        sharded: tuple[str, ...] = (),
+        instances: Any = 1,
         **step: Any,
     ) -> RequestStep:
-        """Make a processing step that runs ``module`` from the code bundle; outputs are named after their folders."""
+        """Make a processing step that runs ``module`` from the code bundle; outputs are named after their folders.
+
+        Of several ``instances`` each gets a share of the objects of the ``sharded`` inputs and all of the others.
+        """
         sources = {"code": self.locations.code, "settings": self.locations.settings, **inputs}
         request: dict[str, Any] = {
             "ProcessingResources": {
                 "ClusterConfig": {
-                    "InstanceType": self.machines.processing_instance,
-                    "InstanceCount": 1,
+                    "InstanceType": self.processing_instance,
+                    "InstanceCount": instances,
                     "VolumeSizeInGB": 50,
                 }
             },
@@ -138,6 +167,7 @@ class Builder:
                         "LocalPath": f"{INPUT_DIR}/{source}",
                         "S3DataType": "S3Prefix",
                         "S3InputMode": "File",
+                        "S3DataDistributionType": "ShardedByS3Key" if source in sharded else "FullyReplicated",
                     },
                 }
                 for source, uri in sources.items()
@@ -161,37 +191,44 @@ class Builder:
         step.setdefault("retry_policies", JOB_RETRIES)
         return RequestStep(name, StepTypeEnum.PROCESSING, request, **step)
 
+    def table(self, *names: str) -> dict[str, str]:
+        """Return the inputs of those of these tables that the project has."""
+        return {name: self.locations.tables[name] for name in names if name in self.locations.tables}
+
     def query(self) -> RequestStep:
         """Run the Clean Rooms query: never cached (the partner's data changes), never repeated (each is billed)."""
+        keys = "customers" if self.settings.customers and self.settings.customers.hashed_id else "contacts"
         return self.process(
             "QueryCleanRooms",
             "processing.query_clean_rooms",
-            ["--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID],
-            {"contacts": self.locations.contacts},
+            [
+                *("--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
+                *("--query-result-uri", self.query_result),
+            ],
+            self.table(keys),
             {"query_result": "query_result"},
             retry_policies=SERVICE_RETRIES,
         )
 
-    def features(self, query: RequestStep, purpose: str) -> RequestStep:
-        """Build the feature table (``train``) and the score shards."""
-        outputs = {"shards": "shards"}
+    def features(self, query: RequestStep | None, purpose: str) -> RequestStep:
+        """Build the feature table (``train``) and the score shards; a ready table's files are shared out by key."""
+        outputs = {"shards": "shards", "run_facts": "run_facts"}
         if purpose == "train":
             outputs["features"] = "features"
+        answer = {"query_result": folder(output_of(query, "query_result"))} if query else {}
         return self.process(
             "BuildFeatures",
             "processing.build_features",
             ["--as-of", self.as_of, "--for", purpose],
-            {
-                "events": self.locations.events,
-                "contacts": self.locations.contacts,
-                "query_result": folder(output_of(query, "query_result")),
-            },
+            {**self.table("events", "customers", "contacts"), **answer},
             outputs,
+            sharded=("customers",),
+            instances=self.processing_instances,
             cache=CACHE,
         )
 
     def score(self, goal: Goal, model: RequestStep, features: RequestStep) -> RequestStep:
-        """Score every shard: one shard, one request, one CSV."""
+        """Score every shard: one shard, one request, one CSV; the service shares the shards out among instances."""
         request = {
             "ModelName": model.properties.ModelName,
             "BatchStrategy": "SingleRecord",
@@ -214,23 +251,54 @@ class Builder:
                 "Accept": "text/csv",
                 "AssembleWith": "None",
             },
-            "TransformResources": {"InstanceType": self.machines.transform_instance, "InstanceCount": 1},
+            "TransformResources": {
+                "InstanceType": self.transform_instance,
+                "InstanceCount": self.transform_instances,
+            },
         }
         return RequestStep(f"Score{camel(goal.name)}", StepTypeEnum.TRANSFORM, request, retry_policies=JOB_RETRIES)
 
-    def publish(self, goal: Goal, score: RequestStep, status: str, model_package: Any) -> RequestStep:
-        """Write the goal's segments: candidates of an unapproved model, or the real ones."""
+    def publish(
+        self, goal: Goal, score: RequestStep, features: RequestStep, status: str, model: Any, evaluate: Any = None
+    ) -> RequestStep:
+        """Write the goal's segments: candidates of a model that passed its gate, or those of an approved one."""
         place = "candidates" if status == "candidate" else "published"
+        evaluation = {"evaluation": folder(output_of(evaluate, "evaluation"))} if evaluate else {}
         return self.process(
             f"Publish{camel(goal.name)}",
             "activation.publish",
             [
-                *("--goal", goal.name, "--status", status, "--model", model_package, "--as-of", self.as_of),
+                *("--goal", goal.name, "--status", status, "--model", model, "--as-of", self.as_of),
                 *("--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
                 *("--uri", self.run_uri(place, goal.name)),
             ],
-            {"scored": folder(score.properties.TransformOutput.S3OutputPath)},
+            {
+                "scored": folder(score.properties.TransformOutput.S3OutputPath),
+                "run_facts": folder(output_of(features, "run_facts")),
+                **evaluation,
+            },
             {},
+        )
+
+    def report(
+        self, kind: str, features: RequestStep, evaluations: dict[str, Any], publishes: list[RequestStep]
+    ) -> RequestStep:
+        """Write the report of everything that this execution measured and published."""
+        return self.process(
+            "Report",
+            "insights.make_report",
+            [
+                *("--kind", kind, "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
+                *("--project-uri", self.run_uri()),
+                *("--code-sha256", hash_in(self.locations.code)),
+                *("--settings-sha256", hash_in(self.locations.settings)),
+            ],
+            {
+                "run_facts": folder(output_of(features, "run_facts")),
+                **{f"evaluation-{goal}": uri for goal, uri in evaluations.items()},
+            },
+            {"report": "report"},
+            depends_on=publishes,
         )
 
     def train(self, goal: Goal, features: RequestStep) -> RequestStep:
@@ -269,7 +337,7 @@ class Builder:
             ],
             "OutputDataConfig": {"S3OutputPath": self.run_uri("models", goal.name)},
             "ResourceConfig": {
-                "InstanceType": self.machines.training_instance,
+                "InstanceType": self.training_instance,
                 "InstanceCount": 1,
                 "VolumeSizeInGB": 50,
             },
@@ -304,13 +372,13 @@ class Builder:
         """Register a model that passed its gate; a person approves it."""
         request = {
             "ModelPackageGroupName": package_group(self.settings.project, goal.name),
-            "ModelPackageDescription": f"Propensity of {goal.event_type} within {goal.horizon_days} days",
+            "ModelPackageDescription": describe(goal),
             "ModelApprovalStatus": "PendingManualApproval",
             "InferenceSpecification": {
                 "Containers": [self.container(train.properties.ModelArtifacts.S3ModelArtifacts)],
                 "SupportedContentTypes": [SHARD_TYPE],
                 "SupportedResponseMIMETypes": ["text/csv"],
-                "SupportedTransformInstanceTypes": [self.machines.transform_instance],
+                "SupportedTransformInstanceTypes": [self.transform_instance],
             },
             "ModelMetrics": {
                 "ModelQuality": {
@@ -324,7 +392,7 @@ class Builder:
                 "project": self.settings.project,
                 "goal": goal.name,
                 "execution": ExecutionVariables.PIPELINE_EXECUTION_ID,
-                "code": self.locations.code.rstrip("/").rsplit("/", 1)[-1],
+                "code": hash_in(self.locations.code),
             },
         }
         return RequestStep(
@@ -337,34 +405,52 @@ class Builder:
         name = f"CreateModel{camel(goal.name)}"
         return RequestStep(name, StepTypeEnum.CREATE_MODEL, request, depends_on=[after], retry_policies=SERVICE_RETRIES)
 
-    def train_goal(self, goal: Goal, features: RequestStep) -> list[Step]:
-        """Train, evaluate and gate one goal; only behind the gate is anything registered, scored or published."""
+    def train_goal(self, goal: Goal, features: RequestStep) -> GoalSteps:
+        """Train, evaluate, gate, score and publish one goal.
+
+        Only registration stands behind the gate's condition: a pipeline can't come together again after a condition,
+        and the report comes after all goals. Publish reads the same evaluation and writes nothing if a check failed.
+        """
         train = self.train(goal, features)
         evaluate, file = self.evaluate(goal, features, train)
-        register = self.register(goal, train, evaluate)
-        model = self.create_model(goal, self.container(train.properties.ModelArtifacts.S3ModelArtifacts), register)
+        artifact = train.properties.ModelArtifacts.S3ModelArtifacts
+        model = self.create_model(goal, self.container(artifact), evaluate)
         score = self.score(goal, model, features)
-        publish = self.publish(goal, score, "candidate", register.properties.ModelPackageArn)
-        evaluation = output_of(evaluate, "evaluation")
-        failed = FailStep(
-            f"GateFailed{camel(goal.name)}",
-            error_message=Join(
-                on=" ",
-                values=[
-                    f"goal {goal.name}: a check of the gate failed (AUC floor {goal.minimum_auc:g});",
-                    "nothing was registered or published. Found and allowed:",
-                    Join(on="/", values=[evaluation, "evaluation.json"]),
-                ],
-            ),
-        )
+        publish = self.publish(goal, score, features, "candidate", artifact, evaluate)
         is_passed = JsonGet(step_name=evaluate.name, property_file=file, json_path="gate.is_passed")
         gate = ConditionStep(
             name=f"Gate{camel(goal.name)}",
             conditions=[ConditionEquals(left=is_passed, right=1)],
-            if_steps=[register, model, score, publish],
-            else_steps=[failed],
+            if_steps=[self.register(goal, train, evaluate)],
+            else_steps=[],
         )
-        return [train, evaluate, gate]
+        evaluation = folder(output_of(evaluate, "evaluation"))
+        return GoalSteps([train, evaluate, gate, model, score, publish], publish, evaluation, is_passed)
+
+
+@dataclass(frozen=True)
+class GoalSteps:
+    """One goal's steps in the train pipeline, and what comes after all goals needs of them.
+
+    ``publish`` is the last step, ``evaluation`` where the evaluation lies, ``is_passed`` 1 if the gate is passed.
+    """
+
+    steps: list[Step]
+    publish: RequestStep
+    evaluation: Join
+    is_passed: JsonGet
+
+
+def describe(goal: Goal) -> str:
+    """Say what a goal's model predicts."""
+    if goal.label:
+        return f"Propensity of {goal.label}"
+    return f"Propensity of {'no ' if goal.is_absent else ''}{goal.event_type} within {goal.horizon_days} days"
+
+
+def hash_in(uri: str) -> str:
+    """Return the content hash that ends an address."""
+    return uri.rstrip("/").rsplit("/", 1)[-1]
 
 
 def output_of(step: RequestStep, name: str) -> Any:
@@ -378,32 +464,68 @@ def folder(uri: Any) -> Join:
 
 
 def build_train_pipeline(builder: Builder, session: Any) -> Pipeline:
-    """Wire query, features, and for each goal training to candidate segments."""
-    query = builder.query()
+    """Wire query, features, and for each goal training to candidate segments; then the report, and the last word.
+
+    A goal that fails its gate stops neither the others nor the report; the last step fails the run and lists them.
+    """
+    query = builder.query() if builder.settings.query else None
     features = builder.features(query, "train")
-    steps: list[Step] = [query, features]
-    for goal in builder.settings.goals:
-        steps += builder.train_goal(goal, features)
-    return make_pipeline(f"{builder.settings.project}-train", [builder.as_of], steps, session)
+    goals = {goal.name: builder.train_goal(goal, features) for goal in builder.settings.goals}
+    evaluations = {name: goal.evaluation for name, goal in goals.items()}
+    report = builder.report("train", features, evaluations, [goal.publish for goal in goals.values()])
+    last = ConditionStep(
+        name="AllGoals",
+        conditions=[ConditionEquals(left=goal.is_passed, right=1) for goal in goals.values()],
+        if_steps=[],
+        else_steps=[FailStep("FailedGoals", error_message=Join(on="", values=[report.properties.ExitMessage]))],
+        depends_on=[report],
+    )
+    own = [step for goal in goals.values() for step in goal.steps]
+    steps: list[Step] = [*([query] if query else []), features, *own, report, last]
+    return make_pipeline(f"{builder.settings.project}-train", builder.parameters("train"), steps, session)
 
 
 def build_score_pipeline(builder: Builder, session: Any) -> Pipeline:
     """Wire query, features, and for each goal scoring with exactly the model package that the caller names."""
-    query = builder.query()
+    query = builder.query() if builder.settings.query else None
     features = builder.features(query, "score")
-    steps: list[Step] = [query, features]
-    parameters: list[Parameter] = [builder.as_of]
+    steps: list[Step] = [*([query] if query else []), features]
+    parameters = builder.parameters("score")
+    publishes = []
     for goal in builder.settings.goals:
         package = ParameterString(package_parameter(goal.name))
         parameters.append(package)
         model = builder.create_model(goal, {"ModelPackageName": package}, features)
         score = builder.score(goal, model, features)
-        steps += [model, score, builder.publish(goal, score, "approved", package)]
+        publishes.append(builder.publish(goal, score, features, "approved", package))
+        steps += [model, score, publishes[-1]]
+    steps.append(builder.report("score", features, {}, publishes))
     return make_pipeline(f"{builder.settings.project}-score", parameters, steps, session)
 
 
+def count_steps(steps: list[Step]) -> int:
+    """Count the steps of a pipeline, those behind conditions too."""
+    return sum(
+        1 + (count_steps([*step.if_steps, *step.else_steps]) if isinstance(step, ConditionStep) else 0)
+        for step in steps
+    )
+
+
 def make_pipeline(name: str, parameters: list[Parameter], steps: list[Step], session: Any) -> Pipeline:
-    """Make the SDK's own pipeline; without an experiment, whose creation would need rights that nothing here uses."""
+    """Make the SDK's own pipeline; without an experiment, whose creation would need rights that nothing here uses.
+
+    Raises
+    ------
+    SettingsError
+        If there are more steps than a pipeline may have.
+    """
+    if (count := count_steps(steps)) > MAX_STEPS:
+        raise SettingsError(
+            f"the pipeline {name} would have {count} steps, {MAX_STEPS} are allowed",
+            where="project.toml [[goals]]",
+            why="each goal of a train pipeline takes seven",
+            fix="split the goals over two projects",
+        )
     return Pipeline(
         name=name, parameters=parameters, steps=steps, sagemaker_session=session, pipeline_experiment_config=None
     )

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contracts.table import parquet_files
 from pipelines.code_bundle import sha256_of
 
 if TYPE_CHECKING:
@@ -26,13 +27,29 @@ def put_folder(s3: S3Client, bucket: str, owner: str, prefix: str, content: dict
 
 
 def put_table(s3: S3Client, bucket: str, owner: str, prefix: str, path: Path) -> str:
-    """Put a local file under the hash of its content unless it lies there already; return the prefix as a URI."""
-    with path.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    key = f"{prefix}/{digest}/{path.name}"
-    if not exists(s3, bucket, owner, key):
-        s3.upload_file(str(path), bucket, key, ExtraArgs={"ExpectedBucketOwner": owner})
-    return f"s3://{bucket}/{prefix}/{digest}/"
+    """Put a local file, or a folder's Parquet files, under the hash of the content unless they lie there already.
+
+    Returns the prefix as a URI. The last file is written last: when it is there, all are.
+
+    Raises
+    ------
+    ContractError
+        If a folder holds no Parquet file.
+    """
+    base_dir = path if path.is_dir() else path.parent
+    files = {
+        file.relative_to(base_dir).as_posix(): file
+        for file in (parquet_files(path, path.name) if path.is_dir() else [path])
+    }
+    digest = hashlib.sha256()
+    for name, file in files.items():
+        with file.open("rb") as handle:
+            digest.update(f"{len(name)}:{name}{hashlib.file_digest(handle, 'sha256').hexdigest()}".encode())
+    key = f"{prefix}/{digest.hexdigest()}"
+    if not exists(s3, bucket, owner, f"{key}/{list(files)[-1]}"):
+        for name, file in files.items():
+            s3.upload_file(str(file), bucket, f"{key}/{name}", ExtraArgs={"ExpectedBucketOwner": owner})
+    return f"s3://{bucket}/{key}/"
 
 
 def exists(s3: S3Client, bucket: str, owner: str, key: str) -> bool:

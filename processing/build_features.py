@@ -1,173 +1,209 @@
-"""Step BuildFeatures: events and the partner's answer become the training table and the score shards.
+"""Step BuildFeatures: events (or a ready table) and the partner's answer become training table and score shards.
 
-Comes in: events, contacts, the query result. Goes out: ``features/`` (the training snapshots with labels and split, and
-their contract) and ``shards/`` (today's features with the endpoints of those who may be contacted). Refused: what the
-contracts refuse, a partner value from the future, a label that never varies.
+Comes in: events and contacts, or customers; the query result where there is a partner. Goes out: ``features/`` (the
+training snapshots with labels and split, and their contract), ``shards/`` (today's features with the endpoints of
+those who may be contacted) and ``run_facts/`` (what was counted). Refused: what the contracts refuse, a partner value
+from the future, a label that never varies. Of several hosts each takes a share of the customers and names its files
+after itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from contracts.contacts import CONTACTS
 from contracts.errors import ContractError, SettingsError
 from contracts.events import EVENTS
-from contracts.feature_table import JSON_NAME, LABEL_PREFIX, PARQUET_NAME, SPLITS, Feature, FeatureTable
-from contracts.job import run_job
+from contracts.feature_table import JSON_NAME, LABEL_PREFIX, SPLITS, FeatureTable, parquet_name
+from contracts.job import read_host, run_job
 from contracts.query_result import query_result_contract
+from contracts.run_facts import QueryFacts, RunFacts, write_run_facts
 from contracts.run_settings import RunSettings, read_run_settings
 from contracts.score_shard import write_shards
-from contracts.segment_file import reachable_mask, writable_mask
 from contracts.table import check_table, parquet_files
-from processing import features
+from processing import features, ready_table
+from processing.endpoints import count_drops, open_endpoints, register_contacts
+from processing.snapshot import Snapshot, take_snapshot
+from processing.sql import connect, literal, one_row, quoted
 
 ROW_GROUP_ROWS = 122_880
-READ_ROWS = 100_000
+UNDATED = "undated"
 
 
-def write_training_table(
-    connection: duckdb.DuckDBPyConnection, settings: RunSettings, as_of: date, path: Path
-) -> FeatureTable:
-    """Write the training table, one row per customer and snapshot, sorted by both; return its contract.
+@dataclass(frozen=True)
+class Job:
+    """One call of the step: settings, date (None: an undated ready table), folders, purpose, and which host this is."""
+
+    settings: RunSettings
+    as_of: date | None
+    inputs: Path
+    outputs: Path
+    is_training: bool
+    host: int = 0
+    hosts: int = 1
+
+
+def read_inputs(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
+    """Check every input and register it as a view."""
+    if job.settings.has_contacts:
+        check_table(job.inputs / "contacts", CONTACTS)
+    if job.settings.query:
+        check_table(job.inputs / "query_result", query_result_contract(job.settings.partner_columns))
+        paths = [str(path) for path in parquet_files(job.inputs / "query_result", "query result")]
+        connection.from_parquet(paths).create_view("query_result")
+    if job.settings.customers:
+        ready_table.register_customers(connection, job.settings, job.inputs / "customers", job.is_training)
+    else:
+        check_table(job.inputs / "events", EVENTS)
+        features.register_events(connection, parquet_files(job.inputs / "events", EVENTS.name), job.host, job.hosts)
+
+
+def training_parts(connection: duckdb.DuckDBPyConnection, job: Job) -> tuple[list[str], Snapshot, list[str]]:
+    """Write the SELECTs that make the training table; return them, a snapshot for its contract, and the dates."""
+    settings = job.settings
+    if settings.customers:
+        snapshot = take_snapshot(connection, settings, job.as_of)
+        split = ready_table.ready_split(connection, settings.customers, settings.goals, settings.seed)
+        labels = ready_table.ready_labels(settings.goals)
+        names = ", ".join(f"s.{quoted(column.name)}" for column in snapshot.columns)
+        day = f"DATE '{job.as_of}'" if job.as_of else "NULL::DATE"
+        labelled = " OR ".join(f"c.{quoted(goal.label)} IS NOT NULL" for goal in settings.goals)
+        part = f"""SELECT c.customer_key, {day} AS snapshot_date, {split} AS split, {labels}, {names}
+            FROM all_customers c JOIN {snapshot.view} s USING (customer_key) WHERE {labelled}"""
+        return [part], snapshot, [str(job.as_of)] if job.as_of else []
+    if job.as_of is None:
+        raise SettingsError("events need a date to look back from", where="AsOf", fix="start with AsOf = YYYY-MM-DD")
+    parts, days = [], []
+    for goals, dates in features.training_dates(settings, job.as_of):
+        features.refuse_censored_labels(connection, goals[0], job.as_of)
+        for date_ in dates:
+            snapshot = take_snapshot(connection, settings, date_)
+            split = features.split_sql(settings.seed, is_newest=date_ == dates[0], has_older=len(dates) > 1)
+            names = ", ".join(quoted(column.name) for column in snapshot.columns)
+            labels = features.label_sql(settings.goals, goals, date_)
+            parts.append(
+                f"SELECT customer_key, DATE '{date_}' AS snapshot_date, {split} AS split, {labels}, {names} "
+                f"FROM {snapshot.view}"
+            )
+            days.append(str(date_))
+    return parts, snapshot, sorted(set(days))
+
+
+def write_training_table(connection: duckdb.DuckDBPyConnection, job: Job, path: Path) -> tuple[FeatureTable, list[str]]:
+    """Write the training table, one row per customer and snapshot, sorted by both; return its contract and its dates.
 
     Raises
     ------
     ContractError
-        If a part is empty or a label never varies in it.
+        If a part is empty or a label never varies in it (with several hosts the training job looks at that).
     """
-    goal = features.training_goal(settings)
-    features.refuse_censored_labels(connection, goal, as_of)
-    dates = features.training_dates(settings, goal, as_of)
-    parts = []
-    columns: list[Feature] = []
-    for day in dates:
-        view, _, columns = features.snapshot(connection, settings, day)
-        split = features.split_sql(settings.seed, is_newest=day == dates[0], has_older=len(dates) > 1)
-        names = ", ".join(features.quoted(column.name) for column in columns)
-        parts.append(
-            f"""SELECT customer_key, DATE '{day}' AS snapshot_date, {split} AS split,
-            {features.label_sql(settings.goals, day)}, {names} FROM {view}"""
-        )
+    parts, snapshot, days = training_parts(connection, job)
+    labels = ", ".join(LABEL_PREFIX + goal.name for goal in job.settings.goals)
     union = " UNION ALL ".join(parts)
     connection.execute(
-        f"""COPY (SELECT * FROM ({union}) WHERE split IS NOT NULL ORDER BY customer_key, snapshot_date)
-        TO {features.literal(str(path))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"""
+        f"""COPY (SELECT * FROM ({union}) WHERE split IS NOT NULL ORDER BY customer_key, snapshot_date, {labels})
+        TO {literal(str(path))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"""
     )
     connection.from_parquet([str(path)]).create_view("training", replace=True)
-    refuse_flat_labels(connection, settings)
-    categorised = (
-        replace(column, categories=features.category_values(connection, "training", column.name))
-        if column.kind == "category"
-        else column
-        for column in columns
-    )
-    return FeatureTable(tuple(categorised), features.definition_sha256())
+    if job.hosts == 1:
+        refuse_flat_labels(connection, job.settings)
+    return FeatureTable(tuple(snapshot.columns), features.definition_sha256(job.settings)), days
 
 
 def refuse_flat_labels(connection: duckdb.DuckDBPyConnection, settings: RunSettings) -> None:
     """Stop if a part of the split has no row, or a goal's label is the same for everybody in it."""
     for goal in settings.goals:
+        label = LABEL_PREFIX + goal.name
         found = {
             split: (people, positives)
             for split, people, positives in connection.execute(
-                f"SELECT split, count(*), sum({LABEL_PREFIX}{goal.name}) FROM training GROUP BY split"
+                f"SELECT split, count({label}), sum({label}) FROM training GROUP BY split"
             ).fetchall()
         }
         for part in SPLITS:
             people, positives = found.get(part, (0, 0))
-            if positives in (0, people):
+            if (positives or 0) in (0, people):
+                is_ready = settings.customers is not None
                 raise ContractError(
-                    f"goal {goal.name} can't be learned: {positives:,} of {people:,} customers have it",
-                    where=f"{part} part, label window of {goal.horizon_days} days",
-                    why=f"events of type {goal.event_type} in that window decide the label, and it must vary",
-                    fix="check event_type, horizon_days and as_of in project.toml, or bring more events",
+                    f"goal {goal.name} can't be learned: {positives or 0:,} of {people:,} customers have it",
+                    where=f"{part} part, "
+                    + (f"column {goal.label}" if is_ready else f"label window of {goal.horizon_days} days"),
+                    why="the label must vary in each part, or there is nothing to learn or to judge"
+                    if is_ready
+                    else f"events of type {goal.event_type} in that window decide the label, and it must vary",
+                    fix="bring more labelled customers, or check label and split in project.toml"
+                    if is_ready
+                    else "check event, horizon_days and as_of in project.toml, or bring more events",
                 )
 
 
-@dataclass
-class Endpoints:
-    """The endpoints of those who may be contacted, read in pieces; counts what is kept and what can't be an address."""
-
-    reader: pa.RecordBatchReader
-    kept: int = 0
-    forbidden: int = 0
-
-    def __iter__(self) -> Iterator[pa.Table]:
-        """Yield the rows that can be written."""
-        for batch in self.reader:
-            rows = pa.Table.from_batches([batch])
-            usable = rows.filter(pc.and_(writable_mask(rows), reachable_mask(rows)))
-            self.kept += usable.num_rows
-            self.forbidden += rows.num_rows - usable.num_rows
-            yield usable
-
-
-def open_endpoints(
-    connection: duckdb.DuckDBPyConnection, view: str, columns: list[Feature], contacts: list[Path]
-) -> Endpoints:
-    """Join a snapshot with the endpoints of those who may be contacted, sorted by customer and address.
-
-    One refusal of an address, on any row of any customer, counts for all.
-    """
-    connection.from_parquet([str(path) for path in contacts], union_by_name=True).create_view("contacts", replace=True)
-    names = ", ".join(f"s.{features.quoted(column.name)}" for column in columns)
-    relation = connection.sql(
-        f"""SELECT c.channel_type AS "ChannelType", c.address AS "Address",
-               sha256(concat_ws(chr(31), c.channel_type, c.address, c.customer_key))[:32] AS "Id",
-               c.customer_key AS "User.UserId", {names}
-        FROM (SELECT DISTINCT channel_type, address, customer_key FROM contacts
-              QUALIFY bool_and(may_contact) OVER (PARTITION BY channel_type, lower(trim(address)))) c
-        JOIN {view} s USING (customer_key)
-        ORDER BY c.customer_key, c.channel_type, c.address"""
+def read_query_facts(folder: Path) -> QueryFacts | None:
+    """Read what the query step noted of its query; None where there is no partner."""
+    path = folder / "query.json"
+    if not path.is_file():
+        return None
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return QueryFacts(
+        document["query_id"], document["rule"], document["seconds"], document["billed_units"], document["rows"]
     )
-    return Endpoints(relation.to_arrow_reader(READ_ROWS))
 
 
-def build_features(settings: RunSettings, as_of: date, inputs: Path, outputs: Path, is_training: bool) -> str:
+def build_features(job: Job) -> str:
     """Do the step's work and return its summary."""
-    check_table(inputs / "events", EVENTS)
-    check_table(inputs / "contacts", CONTACTS)
-    check_table(inputs / "query_result", query_result_contract(settings.query.partner_columns))
+    outputs = job.outputs
     outputs.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(prefix="spill-", dir=outputs) as spill,
-        features.connect(Path(spill)) as connection,
-    ):
-        features.register_events(connection, parquet_files(inputs / "events", EVENTS.name))
-        result_files = [str(path) for path in parquet_files(inputs / "query_result", "query result")]
-        connection.from_parquet(result_files).create_view("query_result")
-        table = write_training_table(connection, settings, as_of, Path(spill) / PARQUET_NAME) if is_training else None
-        view, join, columns = features.snapshot(connection, settings, as_of)
-        (customers,) = features.one_row(connection, f"SELECT count(*) FROM {features.brand_table(as_of)}")
-        endpoints = open_endpoints(connection, view, columns, parquet_files(inputs / "contacts", CONTACTS.name))
-        contract = table or FeatureTable(tuple(columns), features.definition_sha256())
-        written = write_shards(endpoints, contract, outputs / "shards")
+    if job.hosts > 1 and job.settings.customers and not any((job.inputs / "customers").rglob("*")):
+        return "no file of customers fell to this host"
+    with tempfile.TemporaryDirectory(prefix="spill-", dir=outputs) as spill, connect(Path(spill)) as connection:
+        read_inputs(connection, job)
+        training = Path(spill) / parquet_name(job.host)
+        table, days = write_training_table(connection, job, training) if job.is_training else (None, [])
+        snapshot = take_snapshot(connection, job.settings, job.as_of)
+        (customers,) = one_row(connection, f"SELECT count(*) FROM {snapshot.base}")
+        contacts = parquet_files(job.inputs / "contacts", CONTACTS.name) if job.settings.has_contacts else []
+        register_contacts(connection, contacts, job.settings.customers, snapshot.base)
+        endpoints = open_endpoints(connection, snapshot.view, snapshot.columns)
+        contract = table or FeatureTable(tuple(snapshot.columns), features.definition_sha256(job.settings))
+        written = write_shards(endpoints, contract, outputs / "shards", job.host, may_be_empty=job.hosts > 1)
+        own = tuple(column.name for column in snapshot.columns if column.party == "brand")
+        facts = RunFacts(
+            as_of=str(job.as_of or UNDATED),
+            customers=customers,
+            matched=snapshot.join.matched if snapshot.join else None,
+            own_columns=own,
+            partner_columns=tuple(column.name for column in snapshot.columns if column.party == "partner"),
+            training_dates=tuple(days),
+            query=read_query_facts(job.inputs / "query_result"),
+            drops=count_drops(connection, snapshot.base, customers, endpoints.people),
+            scored=endpoints.people,
+        )
         if table:
             (outputs / "features").mkdir(parents=True, exist_ok=True)
-            shutil.move(Path(spill) / PARQUET_NAME, outputs / "features" / PARQUET_NAME)
+            shutil.move(training, outputs / "features" / training.name)
             (outputs / "features" / JSON_NAME).write_bytes(table.to_json())
-    own = sum(column.party == "brand" for column in columns)
+        write_run_facts(facts, outputs / "run_facts", job.host)
+    matched = "" if facts.matched is None else f", {facts.matched:,} matched ({100 * facts.matched / customers:.1f}%)"
+    columns = f"{len(own)} own" + (f" + {len(facts.partner_columns)} partner" if job.settings.query else "")
     dropped = f", {endpoints.forbidden:,} endpoints left out (no such address)" if endpoints.forbidden else ""
     return (
-        f"{customers:,} customers, {join.matched:,} matched ({100 * join.matched / customers:.1f}%), "
-        f"{own} own + {len(columns) - own} partner columns, "
+        f"{customers:,} customers{matched}, {columns} columns, "
         f"{endpoints.kept:,} endpoints in {len(written)} shard(s){dropped}"
     )
 
 
-def parse_as_of(text: str) -> date:
-    """Read the run's date."""
+def parse_as_of(text: str) -> date | None:
+    """Read the run's date; ``undated`` is none."""
+    if text == UNDATED:
+        return None
     try:
         return date.fromisoformat(text)
     except ValueError as error:
@@ -182,18 +218,14 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--ml-dir", type=Path, required=True)
     parser.add_argument("--as-of", required=True)
     parser.add_argument("--for", dest="purpose", choices=("train", "score"), required=True)
-    arguments = parser.parse_args(argv)
-    processing = arguments.ml_dir / "processing"
-    return run_job(
-        lambda: build_features(
-            read_run_settings(processing / "input" / "settings"),
-            parse_as_of(arguments.as_of),
-            processing / "input",
-            processing,
-            is_training=arguments.purpose == "train",
-        ),
-        note=arguments.ml_dir / "output" / "message",
-    )
+    a = parser.parse_args(argv)
+    inputs, outputs = a.ml_dir / "processing" / "input", a.ml_dir / "processing"
+
+    def work() -> str:
+        settings, day = read_run_settings(inputs / "settings"), parse_as_of(a.as_of)
+        return build_features(Job(settings, day, inputs, outputs, a.purpose == "train", *read_host(a.ml_dir)))
+
+    return run_job(work, note=a.ml_dir / "output" / "message")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Step QueryCleanRooms: refresh the match keys, run the protected query, read its result.
 
-Comes in: contacts. Goes out: the checked query result as Parquet, and ``query.json`` (query id, seconds, billed units).
-Refused: nobody who may be matched, an empty result, a result that breaks its contract. The result is read in chunks.
+Comes in: contacts, or a ready table with hashed identifiers. Goes out: the checked query result as Parquet, and
+``query.json`` (query id, rule, seconds, billed units, rows). Refused: nobody who may be matched, an empty result, a
+result that breaks its contract. The result is read in chunks; an earlier query's can be read instead of a new one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -17,56 +19,90 @@ from types import FrameType
 import awswrangler as wr
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clean_rooms.identity import hash_email
 from clean_rooms.list_query import build_list_query
 from clean_rooms.protected_query import QueryResult, find_membership, make_client, run_query
 from contracts.contacts import CONTACTS
+from contracts.customers import customers_contract, read_customers
 from contracts.errors import ContractError
 from contracts.job import run_job
 from contracts.match_keys import MATCH_KEYS, SCHEMA
 from contracts.query_result import query_result_contract
-from contracts.run_settings import RunSettings, read_run_settings
+from contracts.run_settings import Query, RunSettings, read_run_settings
 from contracts.table import read_batches
 
 CHUNK_ROWS = 500_000
+NEW_QUERY = "none"  # value of the pipeline parameter QueryResultUri: a parameter can't be empty
+HASH = r"^[0-9a-f]{64}$"
 
 
-def build_match_keys(contacts_dir: Path) -> tuple[pd.DataFrame, int]:
-    """Hash the addresses of customers who allow matching. One refusal of an address, on any row, counts for all.
+def build_match_keys(settings: RunSettings, inputs: Path) -> tuple[pd.DataFrame, int]:
+    """Collect the hashed identifiers of customers who allow matching. One refusal, on any row, counts for all.
 
     Returns
     -------
     DataFrame of shape (n_keys, 2)
         ``hashed_id`` and ``customer_key``, unique and sorted, so that equal input gives equal bytes.
     int
-        How many addresses were left out because they are not e-mail addresses.
+        How many identifiers were left out because they can't be one.
+
+    Raises
+    ------
+    ContractError
+        If a table breaks its contract, or nobody may be matched.
     """
-    frames, unusable = [], 0
-    for batch in read_batches(contacts_dir, CONTACTS):
-        contacts = batch.to_pandas()
-        contacts = contacts[contacts["channel_type"] == "EMAIL"]
-        hashed = contacts["address"].map(hash_email)
-        unusable += int((hashed.isna() & contacts["may_match"]).sum())
-        frames.append(contacts[["customer_key", "may_match"]].assign(hashed_id=hashed).dropna())
-    known = pd.concat(frames, ignore_index=True)
+    is_hashed = settings.customers is not None and settings.customers.hashed_id
+    identified = identify_customers(settings, inputs) if is_hashed else identify_contacts(inputs / "contacts")
+    found = list(identified)
+    unusable = sum(int((rows["hashed_id"].isna() & rows["may_match"]).sum()) for rows in found)
+    known = pd.concat([rows.dropna(subset="hashed_id") for rows in found], ignore_index=True)
     refused = known.loc[~known["may_match"], "hashed_id"]
     keys = known.loc[~known["hashed_id"].isin(refused), ["hashed_id", "customer_key"]]
     keys = keys.drop_duplicates().sort_values(["hashed_id", "customer_key"])
     if keys.empty:
         raise ContractError(
             "no customer may be matched",
-            where="contacts",
-            why=f"no row has may_match with a usable e-mail address ({unusable:,} unusable)",
-            fix="check may_match, channel_type and address in contacts",
+            where="customers" if is_hashed else "contacts",
+            why=f"no row has consent to matching and a usable identifier ({unusable:,} unusable)",
+            fix="check may_match, and the e-mail addresses (contacts) or their SHA-256 (columns.hashed_id)",
         )
     keys = keys.reset_index(drop=True)
     MATCH_KEYS.check_rows(pa.Table.from_pandas(keys, schema=SCHEMA), where="match keys")
     return keys, unusable
 
 
-def read_result(result: QueryResult, settings: RunSettings, output: Path) -> int:
+def identify_contacts(contacts_dir: Path) -> Iterator[pd.DataFrame]:
+    """Yield customer_key, may_match and hashed_id (None where it can't be one) of each e-mail address."""
+    for batch in read_batches(contacts_dir, CONTACTS):
+        contacts = batch.to_pandas()
+        contacts = contacts[contacts["channel_type"] == "EMAIL"]
+        yield contacts[["customer_key", "may_match"]].assign(hashed_id=contacts["address"].map(hash_email))
+
+
+def identify_customers(settings: RunSettings, inputs: Path) -> Iterator[pd.DataFrame]:
+    """Yield the same of a ready table that holds hashed identifiers; no value is no identifier."""
+    ready = settings.customers
+    if ready is None:
+        raise ContractError("this project has no ready table", where="run settings", fix="pseg pipeline upsert")
+    contract = customers_contract(ready, tuple(goal.label for goal in settings.goals), is_training=False)
+    for batch in read_customers(inputs / "customers", contract):
+        hashed = batch.column(ready.hashed_id).cast(pa.string())
+        is_hash = pc.match_substring_regex(hashed, HASH)
+        consent = batch.column(ready.may_match) if ready.may_match else pa.array([True] * batch.num_rows)
+        rows = pa.table(
+            {
+                "customer_key": batch.column(ready.customer_key).cast(pa.string()),
+                "may_match": consent,
+                "hashed_id": pc.if_else(is_hash, hashed, pa.scalar(None, pa.string())),
+            }
+        )
+        yield rows.filter(pc.is_valid(hashed)).to_pandas()
+
+
+def read_result(location: str, settings: RunSettings, output: Path) -> int:
     """Read the result in chunks, check each against the contract, and write it to ``output``; return its rows.
 
     Raises
@@ -74,17 +110,17 @@ def read_result(result: QueryResult, settings: RunSettings, output: Path) -> int
     ContractError
         If the result is empty or breaks the contract. ``output`` is then not left behind.
     """
-    contract = query_result_contract(settings.query.partner_columns)
+    contract = query_result_contract(settings.partner_columns)
     writer: pq.ParquetWriter | None = None
     rows = 0
     partial = output.with_suffix(".partial")
     try:
-        for chunk in wr.s3.read_parquet(path=result.location, chunked=CHUNK_ROWS):
+        for chunk in wr.s3.read_parquet(path=location, path_ignore_suffix=".json", chunked=CHUNK_ROWS):
             if chunk.empty:  # a result without rows has no types either
                 continue
             table = pa.Table.from_pandas(chunk, preserve_index=False).replace_schema_metadata(None)
-            contract.check_schema(table.schema, where=result.location)
-            contract.check_rows(table, where=result.location)
+            contract.check_schema(table.schema, where=location)
+            contract.check_rows(table, where=location)
             writer = writer or pq.ParquetWriter(partial, table.schema)
             writer.write_table(table.cast(writer.schema))
             rows += table.num_rows
@@ -97,7 +133,7 @@ def read_result(result: QueryResult, settings: RunSettings, output: Path) -> int
         partial.unlink(missing_ok=True)
         raise ContractError(
             "the query result is empty",
-            where=result.location,
+            where=location,
             why="no customer of ours has an identifier that the partner knows, or Clean Rooms left every row out",
             fix="compare how both parties normalise and hash their identifiers before you pay for another query",
         )
@@ -105,9 +141,8 @@ def read_result(result: QueryResult, settings: RunSettings, output: Path) -> int
     return rows
 
 
-def query_clean_rooms(settings: RunSettings, contacts_dir: Path, output_dir: Path, execution_id: str) -> str:
-    """Do the step's work and return its summary."""
-    keys, unusable = build_match_keys(contacts_dir)
+def refresh_match_keys(settings: RunSettings, keys: pd.DataFrame) -> None:
+    """Put the match keys where the collaboration's table points, then remove the older ones."""
     older = wr.s3.list_objects(settings.match_keys_uri)
     wr.s3.to_parquet(
         keys,
@@ -119,23 +154,43 @@ def query_clean_rooms(settings: RunSettings, contacts_dir: Path, output_dir: Pat
     )
     if older:  # only now, so that a query that runs meanwhile finds whole files; a key in two of them counts once
         wr.s3.delete_objects(older)
+
+
+def ask_partner(settings: RunSettings, query: Query, execution_id: str) -> QueryResult:
+    """Run the project's protected query."""
     client = make_client()
-    membership_id = find_membership(client, settings.query.collaboration)
-    result = run_query(
+    membership_id = find_membership(client, query.collaboration)
+    return run_query(
         client,
         make_client(attempts=1),
         membership_id,
-        build_list_query(settings.query),
+        build_list_query(query),
         bucket=settings.results_bucket,
         key_prefix=f"{settings.project}/query-results/{execution_id}",
-        deadline_seconds=settings.query.deadline_seconds,
+        deadline_seconds=query.deadline_seconds,
     )
+
+
+def query_clean_rooms(settings: RunSettings, inputs: Path, output_dir: Path, execution_id: str, result_uri: str) -> str:
+    """Do the step's work and return its summary."""
+    query = settings.query
+    if query is None:
+        raise ContractError("this project has no partner", where="run settings", fix="pseg pipeline upsert")
     output_dir.mkdir(parents=True, exist_ok=True)
-    rows = read_result(result, settings, output_dir / "query_result.parquet")
-    (output_dir / "query.json").write_text(json.dumps(asdict(result), indent=1, sort_keys=True))
-    left_out = f", {unusable:,} unusable addresses left out" if unusable else ""
-    billed = "" if result.billed_units is None else f", {result.billed_units:.2f} CRPU-hours"
-    return f"{len(keys):,} match keys{left_out}, {rows:,} rows from the partner{billed}"
+    if result_uri != NEW_QUERY:
+        result = QueryResult("reused", result_uri, 0.0, 0.0)
+        said = f"result of an earlier query reused ({result_uri})"
+    else:
+        keys, unusable = build_match_keys(settings, inputs)
+        refresh_match_keys(settings, keys)
+        result = ask_partner(settings, query, execution_id)
+        left_out = f", {unusable:,} unusable identifiers left out" if unusable else ""
+        said = f"{len(keys):,} match keys{left_out}"
+    rows = read_result(result.location, settings, output_dir / "query_result.parquet")
+    note = {**asdict(result), "rule": query.rule, "rows": rows}
+    (output_dir / "query.json").write_text(json.dumps(note, indent=1, sort_keys=True))
+    billed = f", {result.billed_units:.2f} CRPU-hours" if result.billed_units else ""
+    return f"{said}, {rows:,} rows from the partner{billed}"
 
 
 def interrupt(signum: int, frame: FrameType | None) -> None:
@@ -148,15 +203,17 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ml-dir", type=Path, required=True)
     parser.add_argument("--execution-id", required=True)
+    parser.add_argument("--query-result-uri", default=NEW_QUERY)
     arguments = parser.parse_args(argv)
     inputs = arguments.ml_dir / "processing" / "input"
     signal.signal(signal.SIGTERM, interrupt)
     return run_job(
         lambda: query_clean_rooms(
             read_run_settings(inputs / "settings"),
-            inputs / "contacts",
+            inputs,
             arguments.ml_dir / "processing" / "query_result",
             arguments.execution_id,
+            arguments.query_result_uri,
         ),
         note=arguments.ml_dir / "output" / "message",
     )

@@ -14,13 +14,13 @@ import boto3
 
 from clean_rooms.collaboration import Collaboration, OfferedTable, create_collaboration
 from contracts.errors import SettingsError
-from pseg.project import Project
+from contracts.run_settings import Query, RunSettings
+from contracts.table import parquet_files
+from pseg.project import JOIN_COLUMN, Project
 
-JOIN_COLUMN = "hashed_id"
 
-
-def prepare_accounts(project: Project, brand: boto3.Session, partner: boto3.Session) -> tuple[str, Collaboration]:
-    """Make what is missing in both accounts; return the pipeline's role and the collaboration.
+def prepare_accounts(project: Project, brand: boto3.Session, partner: boto3.Session) -> str:
+    """Make what is missing in both accounts; return the pipeline's role.
 
     Raises
     ------
@@ -28,51 +28,58 @@ def prepare_accounts(project: Project, brand: boto3.Session, partner: boto3.Sess
         If the partner's table is not a local file, or lacks the join column or a column that the query asks for.
     """
     settings = project.run_settings()
-    database = f"pseg_{settings.project.replace('-', '_')}"
     for bucket in (settings.data_bucket, settings.results_bucket):
         make_bucket(brand, bucket)
-    pipeline_role = make_role(brand, f"pseg-{settings.project}-pipeline", "sagemaker")
+    role = make_role(brand, f"pseg-{settings.project}-pipeline", "sagemaker")
+    if settings.query:
+        prepare_collaboration(project, settings, settings.query, brand, partner)
+    return role
+
+
+def prepare_collaboration(
+    project: Project, settings: RunSettings, query: Query, brand: boto3.Session, partner: boto3.Session
+) -> Collaboration:
+    """Make both parties' tables and the collaboration that offers them."""
+    database = f"pseg_{settings.project.replace('-', '_')}"
     make_database(brand, database)
-    if not wr.catalog.does_table_exist(database, settings.query.match_keys_table, boto3_session=brand):
+    if not wr.catalog.does_table_exist(database, query.match_keys_table, boto3_session=brand):
         wr.catalog.create_parquet_table(
             database=database,
-            table=settings.query.match_keys_table,
+            table=query.match_keys_table,
             path=settings.match_keys_uri,
             columns_types={JOIN_COLUMN: "string", "customer_key": "string"},
             boto3_session=brand,
         )
-    partner_uri = f"s3://pseg-{settings.project}-partner/{settings.query.partner_table}/"
+    partner_uri = f"s3://pseg-{settings.project}-partner/{query.partner_table}/"
     make_bucket(partner, f"pseg-{settings.project}-partner")
     make_database(partner, database)
-    offer_partner_table(project, partner, database, partner_uri)
-    own, other = account_of(brand), account_of(partner)
-    collaboration = create_collaboration(
-        settings.query.collaboration,
+    offer_partner_table(project, query, partner, database, partner_uri)
+    return create_collaboration(
+        query.collaboration,
         brand,
         partner,
-        own,
-        other,
+        account_of(brand),
+        account_of(partner),
         OfferedTable(
-            name=settings.query.match_keys_table,
+            name=query.match_keys_table,
             glue_database=database,
-            glue_table=settings.query.match_keys_table,
+            glue_table=query.match_keys_table,
             join_columns=(JOIN_COLUMN,),
             list_columns=("customer_key",),
             role_arn=make_role(brand, f"pseg-{settings.project}-match-keys", "cleanrooms"),
         ),
         OfferedTable(
-            name=settings.query.partner_table,
+            name=query.partner_table,
             glue_database=database,
-            glue_table=settings.query.partner_table,
+            glue_table=query.partner_table,
             join_columns=(JOIN_COLUMN,),
-            list_columns=settings.query.partner_columns,
+            list_columns=query.partner_columns,
             role_arn=make_role(partner, f"pseg-{settings.project}-attributes", "cleanrooms"),
         ),
     )
-    return pipeline_role, collaboration
 
 
-def offer_partner_table(project: Project, partner: boto3.Session, database: str, uri: str) -> None:
+def offer_partner_table(project: Project, query: Query, partner: boto3.Session, database: str, uri: str) -> None:
     """Put the partner's file into the partner's account and catalogue it."""
     path = project.location("partner")
     if not isinstance(path, Path):
@@ -81,14 +88,15 @@ def offer_partner_table(project: Project, partner: boto3.Session, database: str,
             where="project.toml",
             fix="the embedded AWS reads the partner's file from disk",
         )
-    table = project.query.partner_table
-    wr.s3.upload(local_file=str(path), path=f"{uri}partner.parquet", boto3_session=partner)
+    table = query.partner_table
+    for number, file in enumerate(parquet_files(path, "partner")):
+        wr.s3.upload(local_file=str(file), path=f"{uri}partner-{number:04d}.parquet", boto3_session=partner)
     types, _ = wr.s3.read_parquet_metadata(uri, dataset=True, boto3_session=partner)
     if wr.catalog.get_table_types(database, table, boto3_session=partner) != types:
         wr.catalog.create_parquet_table(
             database=database, table=table, path=uri, columns_types=types, mode="overwrite", boto3_session=partner
         )
-    missing = [name for name in (JOIN_COLUMN, *project.query.columns) if name not in types]
+    missing = [name for name in (JOIN_COLUMN, *query.partner_columns) if name not in types]
     if missing:
         raise SettingsError(
             f"the partner's table has no column {', '.join(missing)}",

@@ -12,7 +12,11 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from contracts.errors import SettingsError
+
 FINAL_STATES = ("Succeeded", "Failed", "Stopped")
+SHORTEST_ID = 4  # characters of an execution's id; of its 12, these tell a year's runs apart
+PIPELINE_KINDS = ("-train", "-score")
 LOG_GROUPS = {
     "ProcessingJob": "/aws/sagemaker/ProcessingJobs",
     "TrainingJob": "/aws/sagemaker/TrainingJobs",
@@ -130,21 +134,95 @@ def summarise(client: Any, kind: str, details: dict[str, Any], job: str) -> str:
 
 
 def read_log(session: boto3.Session, step: StepState, lines: int = 12) -> list[str]:
-    """Read the last lines of a job's log; empty if there is none."""
-    if not step.log_group or not step.log_stream_prefix:
-        return []
-    logs = session.client("logs")
+    """Read the last lines of a job's log beside its failure; empty if there is none or it may not be read."""
     try:
-        streams = logs.describe_log_streams(logGroupName=step.log_group, logStreamNamePrefix=step.log_stream_prefix)
-        return [
-            event["message"].rstrip()
-            for stream in streams["logStreams"]
-            for event in logs.get_log_events(
-                logGroupName=step.log_group, logStreamName=stream["logStreamName"], limit=lines, startFromHead=False
-            )["events"]
-        ]
-    except ClientError:
+        return read_whole_log(session, step, lines)
+    except (ClientError, SettingsError):
         return []
+
+
+def read_whole_log(session: boto3.Session, step: StepState, lines: int) -> list[str]:
+    """Read the last lines of each of a job's hosts; with several hosts, each line names its own.
+
+    Parameters
+    ----------
+    step : StepState
+        A step that runs a job.
+    lines : int
+        1 to 10,000: what GetLogEvents gives at once (CloudWatch Logs API reference).
+
+    Raises
+    ------
+    SettingsError
+        If the step has no log (yet).
+    """
+    logs = session.client("logs")
+    where = f"{step.log_group} {step.log_stream_prefix}"
+    try:
+        if not step.log_group or not step.log_stream_prefix:
+            streams = []
+        else:
+            pages = logs.get_paginator("describe_log_streams").paginate(
+                logGroupName=step.log_group, logStreamNamePrefix=f"{step.log_stream_prefix}/"
+            )
+            streams = [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
+    except logs.exceptions.ResourceNotFoundException:
+        streams = []
+    if not streams:
+        raise SettingsError(
+            f"step {step.name} has no log",
+            where=where,
+            why=f"it is {step.status}; a job's log appears with its first line",
+            fix="look again in a minute",
+        )
+    return [
+        f"{stream.rsplit('/', 1)[-1]}  {line}" if len(streams) > 1 else line
+        for stream in streams
+        for event in logs.get_log_events(
+            logGroupName=step.log_group, logStreamName=stream, limit=lines, startFromHead=False
+        )["events"]
+        for line in [event["message"].rstrip()]
+    ]
+
+
+def find_execution(session: boto3.Session, name: str) -> str:
+    """Return the ARN that a pipeline's name (its latest execution), an execution's id or its start, or an ARN means.
+
+    Raises
+    ------
+    SettingsError
+        If there is none, or several ids start so.
+    """
+    if name.startswith("arn:"):
+        return name
+    if name.endswith(PIPELINE_KINDS):
+        try:
+            if arn := next(executions_of(session, name), None):
+                return arn
+        except session.client("sagemaker").exceptions.ResourceNotFound:
+            pass
+        raise SettingsError(
+            f"{name} was never started",
+            where=session.client("sagemaker").meta.endpoint_url,
+            fix=f"pseg pipeline start {name} --project FOLDER",
+        )
+    if len(name) < SHORTEST_ID:
+        raise SettingsError(
+            f"{name!r} is too short for an execution's id", fix=f"give {SHORTEST_ID} characters or more"
+        )
+    pages = session.client("sagemaker").get_paginator("list_pipelines").paginate()
+    pipelines = [summary["PipelineName"] for page in pages for summary in page["PipelineSummaries"]]
+    ours = [pipeline for pipeline in pipelines if pipeline.endswith(PIPELINE_KINDS)]
+    found = [
+        arn for pipeline in ours for arn in executions_of(session, pipeline) if arn.rsplit("/", 1)[-1].startswith(name)
+    ]
+    if len(found) != 1:
+        raise SettingsError(
+            f"{len(found) or 'no'} executions have an id that starts with {name}",
+            where=f"pipelines: {', '.join(ours) or 'none'}",
+            fix="name a pipeline, PROJECT-train or PROJECT-score, or give the whole id",
+        )
+    return found[0]
 
 
 def executions_of(session: boto3.Session, pipeline: str) -> Iterator[str]:
@@ -155,3 +233,13 @@ def executions_of(session: boto3.Session, pipeline: str) -> Iterator[str]:
     ):
         for summary in page["PipelineExecutionSummaries"]:
             yield summary["PipelineExecutionArn"]
+
+
+def parameters_of(session: boto3.Session, arn: str) -> dict[str, str]:
+    """Return the parameters that an execution was started with, defaults among them."""
+    pages = session.client("sagemaker").get_paginator("list_pipeline_parameters_for_execution")
+    return {
+        parameter["Name"]: parameter["Value"]
+        for page in pages.paginate(PipelineExecutionArn=arn)
+        for parameter in page["PipelineParameters"]
+    }

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.live import Live
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -24,11 +29,25 @@ HEARTBEAT_SECONDS = 30
 STATUS_WORDS = {"Succeeded": "ok", "Failed": "x", "Stopped": "stopped", "Executing": "...", "Starting": "..."}
 
 answer = Console(highlight=False, soft_wrap=True)
-progress = Console(stderr=True, highlight=False, soft_wrap=True)
+progress = Console(stderr=True, highlight=False, soft_wrap=True)  # silent with --quiet
+trouble = Console(stderr=True, highlight=False, soft_wrap=True)  # errors and warnings, said in any case
+
+
+class Interrupted(PsegError):
+    """Ctrl-C; ``what`` says what was cancelled and what is left."""
+
+
+def use_no_color() -> None:
+    """Print without colour from here on, help included."""
+    os.environ["NO_COLOR"] = "1"
+    for console in (answer, progress, trouble):
+        console.no_color = True
 
 
 def exit_code(error: PsegError) -> int:
-    """Exit code of an error: 1 the answer is no, 2 bad input, 3 AWS refused."""
+    """Exit code of an error: 1 the answer is no, 2 bad input, 3 AWS refused, 130 interrupted."""
+    if isinstance(error, Interrupted):
+        return EXIT_INTERRUPTED
     if isinstance(error, VerificationError):
         return EXIT_NO
     return EXIT_INPUT if isinstance(error, (SettingsError, ContractError)) else EXIT_AWS
@@ -39,16 +58,22 @@ def print_json(command: str, document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps({"schema": f"pseg.{command}/1", **document}, indent=1, ensure_ascii=False) + "\n")
 
 
+def error_document(error: PsegError) -> dict[str, Any]:
+    """Return an error as ``--json`` prints it."""
+    parts = {"what": error.what, "where": error.where, "why": error.why, "fix": error.fix}
+    return {"code": exit_code(error), **parts}
+
+
 def print_error(error: PsegError, command: str, as_json: bool) -> None:
     """Print an error: what, where, why, fix."""
     if as_json:
-        parts = {"what": error.what, "where": error.where, "why": error.why, "fix": error.fix}
-        print_json(command, {"error": {"code": exit_code(error), **parts}})
+        print_json(command, {"error": error_document(error)})
         return
-    progress.print(Text.assemble(("error  ", f"bold {ORANGE}"), error.what))
+    label = "interrupted" if isinstance(error, Interrupted) else "error"
+    trouble.print(Text.assemble((f"{label}  ", f"bold {ORANGE}"), error.what))
     for label, text in (("where", error.where), ("why", error.why), ("fix", error.fix)):
         if text:
-            progress.print(Text(f"  {label:<6} {text}"))
+            trouble.print(Text(f"  {label:<6} {text}"))
 
 
 def fail(error: PsegError, command: str, as_json: bool) -> NoReturn:
@@ -58,8 +83,72 @@ def fail(error: PsegError, command: str, as_json: bool) -> NoReturn:
 
 
 def say(text: str) -> None:
-    """Say something that is not the answer."""
+    """Say something that is not the answer; ``--quiet`` silences it."""
     progress.print(Text(text))
+
+
+def warn(text: str) -> None:
+    """Say something that people must know whatever they asked for."""
+    trouble.print(Text(text))
+
+
+@contextmanager
+def working(what: str, if_interrupted: str) -> Iterator[None]:
+    """Show that something goes on: a spinner with the time on a terminal, a line every 30 s elsewhere.
+
+    Parameters
+    ----------
+    what : str
+        What goes on, such as "uploading 2 tables".
+    if_interrupted : str
+        What Ctrl-C leaves behind.
+
+    Raises
+    ------
+    Interrupted
+        If Ctrl-C ends it.
+    """
+    done = threading.Event()
+    began = time.monotonic()
+
+    def beat() -> None:
+        while not done.wait(HEARTBEAT_SECONDS):
+            say(f"  still {what} after {time.monotonic() - began:.0f} s")
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    try:
+        if progress.is_terminal and not progress.quiet:
+            with Progress(*columns, console=progress, transient=True, redirect_stdout=False) as spinner:
+                spinner.add_task(what, total=None)
+                yield
+        else:
+            threading.Thread(target=beat, daemon=True).start()
+            yield
+    except KeyboardInterrupt:
+        raise Interrupted(if_interrupted) from None
+    finally:
+        done.set()
+
+
+def ask(question: str, is_agreed: bool, nothing_done: str = "nothing was started") -> None:
+    """Ask before money is spent or a message is sent.
+
+    Raises
+    ------
+    SettingsError
+        If nobody can be asked and ``--yes`` was not given.
+    Exit
+        With code 1 if the answer is no.
+    """
+    if is_agreed:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise SettingsError(
+            question, why=f"nobody can be asked here; {nothing_done}", fix="give --yes if that is what you want"
+        )
+    if not typer.confirm(f"{question} Go on?", err=True):
+        warn(nothing_done)
+        raise typer.Exit(EXIT_NO)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
@@ -78,8 +167,9 @@ class StepLines:
     """One line per step: live on a terminal, one per change of state elsewhere, and a sign of life every 30 s."""
 
     def __init__(self) -> None:
-        screen = Console(stderr=True, highlight=False)
-        self.live = Live(console=screen, refresh_per_second=4) if screen.is_terminal else None
+        screen = Console(stderr=True, highlight=False, no_color=progress.no_color or None)
+        shows_live = screen.is_terminal and not progress.quiet
+        self.live = Live(console=screen, refresh_per_second=4) if shows_live else None
         self.printed: dict[str, str] = {}
         self.last_said = 0.0
 

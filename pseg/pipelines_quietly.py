@@ -6,17 +6,24 @@ import logging
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
-from pseg.project import Project
+from contracts.errors import SettingsError
+from pseg.console import working
 
 if TYPE_CHECKING:
     from sagemaker.mlops.workflow.pipeline import Pipeline
+
+    from pseg.project import Project
 
 Kind = Literal["train", "score"]
 
 
 def make_pipeline(project: Project, kind: Kind, role: str) -> Pipeline:
-    """Make one of a project's pipelines."""
-    with warnings.catch_warnings():
+    """Make one of a project's pipelines; what it reads is uploaded, unless it is there already."""
+    shown = working(
+        f"uploading code, settings and tables of {project.name}-{kind}",
+        if_interrupted="nothing was started; what is uploaded is found again the next time",
+    )
+    with shown, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pipelines import score_pipeline, train_pipeline
 
@@ -33,10 +40,42 @@ def upsert_pipeline(project: Project, kind: Kind, role: str) -> str:
         return str(make_pipeline(project, kind, role).upsert(role_arn=role)["PipelineArn"])
 
 
-def start_pipeline(project: Project, kind: Kind, role: str, parameters: dict[str, Any]) -> str:
-    """Create or update a pipeline and start it; return the execution's ARN."""
+def start_pipeline(project: Project, kind: Kind, role: str, parameters: dict[str, Any], from_step: str = "") -> str:
+    """Create or update a pipeline and start it; return the execution's ARN.
+
+    With ``from_step`` only that step and what comes after it run again; what comes before, and the parameters that are
+    not given, are those of the pipeline's latest execution.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such step, or no execution to go on from.
+    """
+    name = f"{project.name}-{kind}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pipeline = make_pipeline(project, kind, role)
         pipeline.upsert(role_arn=role)
-        return str(pipeline.start(parameters=parameters).arn)
+        options: dict[str, Any] = {"parameters": parameters}
+        if from_step:
+            options = select_from(pipeline, from_step, parameters)
+        with working(f"starting {name}", if_interrupted=f"{name} may have started: pseg pipeline status {name}"):
+            return str(pipeline.start(**options).arn)
+
+
+def select_from(pipeline: Pipeline, from_step: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return what the SDK's ``start`` takes to run a step and all after it on the results of the latest execution."""
+    from sagemaker.mlops.workflow.selective_execution_config import SelectiveExecutionConfig
+
+    from pipelines.downstream import steps_from
+    from pseg.aws_executions import executions_of, parameters_of
+
+    selected = steps_from(pipeline.definition(), from_step)
+    session = pipeline.sagemaker_session.boto_session
+    arn = next(executions_of(session, pipeline.name), None)
+    if arn is None:
+        raise SettingsError(
+            f"{pipeline.name} was never started", where="--from-step", fix="start it once without --from-step"
+        )
+    config = SelectiveExecutionConfig(selected_steps=selected, source_pipeline_execution_arn=arn)
+    return {"parameters": parameters_of(session, arn) | parameters, "selective_execution_config": config}

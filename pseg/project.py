@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -19,18 +22,34 @@ from pydantic import (
     model_validator,
 )
 
-from contracts.errors import SettingsError
+from contracts.contacts import CHANNEL_TYPES
+from contracts.errors import ContractError, SettingsError
 from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX
 from contracts.query_result import DATE
-from contracts.run_settings import Goal, Query, RunSettings, Segment
+from contracts.run_settings import Goal, Money, Query, ReadyTable, RunSettings, Segment, Words
+from contracts.table import parquet_files
 
 FILE_NAME = "project.toml"
+JOIN_COLUMN = "hashed_id"
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=30)]
 ProjectName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=2, max_length=30)]
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,126}$")]
+OwnColumn = Annotated[str, StringConstraints(min_length=1, max_length=200)]  # of a ready table, as its owner wrote it
 EventType = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-S3Uri = re.compile(r"s3://[a-z0-9.-]+/.+")
+S3_URI = re.compile(r"s3://[a-z0-9.-]+/.+")
+GLUE_TABLE = re.compile(r"glue://([a-z0-9_-]+)/([a-z0-9_-]+)")
+TableName = Literal["events", "customers", "contacts", "partner"]
+MEANINGS = {
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "string_type": "must be text in quotes",
+    "bool_type": "must be true or false",
+    "date_type": "must be a day, as 2026-01-31 without quotes",
+    "tuple_type": "must be a list, as [...]",
+    "model_type": "must be a table, as [name] on a line of its own",
+    "missing": "is missing",
+}
 
 
 class Strict(BaseModel):
@@ -40,20 +59,54 @@ class Strict(BaseModel):
 
 
 class Tables(Strict):
-    """Where the tables lie: files beside project.toml, or ``s3://`` prefixes."""
+    """Where the tables lie: files or folders of Parquet beside project.toml, ``s3://`` prefixes, ``glue://`` tables."""
 
-    events: str
-    contacts: str
+    events: str = ""
+    customers: str = ""
+    contacts: str = ""
     partner: str = ""
+    features: str = ""
+
+    @model_validator(mode="after")
+    def check_source(self) -> Tables:
+        """Either events or a ready customer table; events need contacts to reach anybody."""
+        if bool(self.events) == bool(self.customers):
+            raise ValueError("name either events or customers (a ready table, one row per customer)")
+        if self.events and not self.contacts:
+            raise ValueError("events need contacts: the addresses and consents of the customers")
+        return self
+
+
+class Columns(Strict):
+    """Which column of a ready customer table is what; all others are features."""
+
+    customer_key: OwnColumn = "customer_key"
+    hashed_id: OwnColumn | Literal[""] = ""
+    split: OwnColumn | Literal[""] = ""
+    time: OwnColumn | Literal[""] = ""
+    may_match: OwnColumn | Literal[""] = ""
+    may_contact: OwnColumn | Literal[""] = ""
+    ignore: tuple[OwnColumn, ...] = ()
+
+    @model_validator(mode="after")
+    def check_roles(self) -> Columns:
+        """No column has two roles."""
+        roles = [self.customer_key, self.hashed_id, self.split, self.time, self.may_match, self.may_contact]
+        named = [name for name in (*roles, *self.ignore) if name]
+        if twice := sorted({name for name in named if named.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)} is named for two things")
+        return self
 
 
 class QueryTable(Strict):
     """The Clean Rooms query and what may come back."""
 
     collaboration: str = ""
+    rule: Literal["LIST", "CUSTOM"] = "LIST"
+    template: Name | Literal[""] = ""
     match_keys_table: Name = "match_keys"
     partner_table: Name = "partner_attributes"
-    columns: tuple[ColumnName, ...] = Field(min_length=1)
+    columns: tuple[ColumnName, ...] = ()
     partner_columns_are_static: bool = False
     max_duplicate_percent: float = Field(default=5.0, ge=0, le=100)
     deadline_seconds: int = Field(default=3600, ge=60, le=86400)
@@ -63,30 +116,43 @@ class QueryTable(Strict):
     def check_columns(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
         """No column comes twice, and none is one that the query has anyway: it would be paid for and then refused."""
         for name in columns:
-            if name in ("hashed_id", *KEY_COLUMNS) or name.startswith(LABEL_PREFIX):
+            if name in (JOIN_COLUMN, *KEY_COLUMNS) or name.startswith(LABEL_PREFIX):
                 raise ValueError(f"{name} is not a column of the partner's to ask for")
             if columns.count(name) > 1:
                 raise ValueError(f"{name} is named more than once")
         return columns
 
     @model_validator(mode="after")
-    def check_dates(self) -> QueryTable:
-        """Refuse undated values of the partner unless the project says that they never change."""
-        if DATE not in self.columns and not self.partner_columns_are_static:
-            raise ValueError(
-                f"without {DATE} nobody knows whether the partner's values come from after the training date; "
-                f"ask for {DATE}, or say partner_columns_are_static = true"
-            )
+    def check_rule(self) -> QueryTable:
+        """Keep templates to the CUSTOM rule."""
+        if (self.rule == "CUSTOM") != bool(self.template):
+            raise ValueError('rule = "CUSTOM" runs an analysis template: name it in template; LIST has none')
         return self
 
 
 class GoalTable(Strict):
-    """One thing to predict."""
+    """One thing to predict, and the words in which people speak of it."""
 
     name: Name
-    event: EventType
-    horizon_days: int = Field(ge=1, le=3650)
+    event: EventType | Literal[""] = ""
+    horizon_days: int = Field(default=0, ge=0, le=3650)
+    is_absent: bool = False
+    label: OwnColumn | Literal[""] = ""
     minimum_auc: float = Field(default=0.60, ge=0.5, lt=1)
+    title: str = Field(default="", max_length=80)
+    verb: str = Field(default="do it", max_length=40)
+    past: str = Field(default="did it", max_length=40)
+    noun: str = Field(default="people who do it", max_length=40)
+    one: str = Field(default="person who does it", max_length=40)
+    better: Literal[1, -1] = 1
+
+    def to_settings(self) -> Goal:
+        """Take out what container steps need."""
+        title = self.title or self.name.replace("_", " ").capitalize()
+        if not self.title and self.horizon_days:
+            title += f" within {self.horizon_days} days"
+        words = Words(title, self.verb, self.past, self.noun, self.one, self.better)
+        return Goal(self.name, self.event, self.horizon_days, self.minimum_auc, self.label, self.is_absent, words)
 
 
 class SegmentTable(Strict):
@@ -94,7 +160,41 @@ class SegmentTable(Strict):
 
     name: Name
     goal: Name
-    top_percent: float = Field(gt=0, le=100)
+    top_percent: float = Field(default=10, gt=0, le=100)
+    channel: str = ""
+    minimum_score: float = Field(default=0, ge=0, le=1)
+    max_size: int = Field(default=0, ge=0)
+    holdout_percent: float = Field(default=0, ge=0, lt=100)
+
+    @field_validator("channel")
+    @classmethod
+    def check_channel(cls, channel: str) -> str:
+        """Know the channels of Pinpoint's files."""
+        if channel and channel not in CHANNEL_TYPES:
+            raise ValueError(f"{channel!r} is not a channel; one of {', '.join(CHANNEL_TYPES)}")
+        return channel
+
+
+class PrivacyTable(Strict):
+    """What may be told of the partner's data."""
+
+    name_partner_columns: bool = True
+
+
+class ReportTable(Strict):
+    """How the report names the two parties."""
+
+    brand: str = Field(default="", max_length=80)
+    partner: str = Field(default="the partner", max_length=80)
+
+
+class MoneyTable(Strict):
+    """What a contact costs and a conversion brings; without them the report speaks of people only."""
+
+    currency: str = Field(default="$", min_length=1, max_length=3)
+    cost_per_contact: float | None = Field(default=None, ge=0)
+    value_per_conversion: float | None = Field(default=None, ge=0)
+    partner_fee_per_1000: float | None = Field(default=None, ge=0)
 
 
 class TrainingTable(Strict):
@@ -113,8 +213,10 @@ class AwsTable(Strict):
     processing_image: str = ""
     xgboost_image: str = ""
     processing_instance: str = "ml.m5.xlarge"
+    processing_instances: int = Field(default=1, ge=1, le=20)
     training_instance: str = "ml.m5.xlarge"
     transform_instance: str = "ml.m5.large"
+    transform_instances: int = Field(default=1, ge=1, le=20)
     transform_vcpus: int = Field(default=2, ge=1, le=4)  # more, and a request could not hold a shard of 20 MB
 
 
@@ -125,9 +227,13 @@ class Project(Strict):
     as_of: date | None = None
     notice: str = ""
     tables: Tables
-    query: QueryTable
+    columns: Columns = Columns()
+    query: QueryTable = QueryTable()
     goals: tuple[GoalTable, ...] = Field(min_length=1)
-    segments: tuple[SegmentTable, ...] = Field(min_length=1)
+    segments: tuple[SegmentTable, ...] = ()
+    privacy: PrivacyTable = PrivacyTable()
+    report: ReportTable = ReportTable()
+    money: MoneyTable = MoneyTable()
     training: TrainingTable = TrainingTable()
     aws: AwsTable = AwsTable()
     _folder: Path = PrivateAttr(default=Path())
@@ -142,8 +248,63 @@ class Project(Strict):
                 raise ValueError(f"two {kind} have the same name: {names}")
         for segment in self.segments:
             if segment.goal not in goals:
-                raise ValueError(f"segment {segment.name} names the goal {segment.goal}; there are {goals}")
+                raise ValueError(f"segment {segment.name} names the goal {segment.goal}{closest(segment.goal, goals)}")
         return self
+
+    @model_validator(mode="after")
+    def check_goals(self) -> Project:
+        """With events, a goal is an event within a horizon; with a ready table it is a label column."""
+        for goal in self.goals:
+            if self.is_ready_table and (not goal.label or goal.event or goal.horizon_days or goal.is_absent):
+                raise ValueError(f"goal {goal.name}: with tables.customers a goal has a label, no event and no horizon")
+            if not self.is_ready_table and (goal.label or not goal.event or not goal.horizon_days):
+                raise ValueError(f"goal {goal.name}: with tables.events a goal has event and horizon_days, no label")
+        if not self.is_ready_table and self.columns != Columns():
+            raise ValueError("[columns] describes a ready table; events and contacts have fixed names")
+        if self.columns.time and not self.columns.split and self.aws.processing_instances > 1:
+            raise ValueError("aws.processing_instances: no instance sees all times; write the split into a column")
+        if self.is_ready_table and self.training.snapshots > 1:
+            raise ValueError("training.snapshots: a ready table is one snapshot; use columns.time or columns.split")
+        labels = [goal.label for goal in self.goals if goal.label]
+        taken = {*self.columns.model_dump(exclude={"ignore"}).values(), *self.columns.ignore} - {""}
+        if clash := sorted(taken & set(labels)):
+            raise ValueError(f"{', '.join(clash)} is the label of a goal and something else in [columns]")
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"two goals have the same label: {labels}")
+        return self
+
+    @model_validator(mode="after")
+    def check_partner(self) -> Project:
+        """Ask for what matching needs: identifiers, and dates or the word that values never change."""
+        if not self.has_partner:
+            return self
+        if self.is_ready_table and not self.columns.hashed_id and not self.tables.contacts:
+            raise ValueError(
+                "a partner needs columns.hashed_id (SHA-256 of the e-mail address) or tables.contacts to be matched"
+            )
+        is_dated = not self.query.columns or DATE in self.query.columns
+        if not self.is_ready_table and not is_dated and not self.query.partner_columns_are_static:
+            raise ValueError(
+                f"query: without {DATE} nobody knows whether the partner's values come from after the training date; "
+                f"ask for {DATE}, or say partner_columns_are_static = true"
+            )
+        return self
+
+    @property
+    def is_ready_table(self) -> bool:
+        """Tell if the customers come as a ready table, not as events."""
+        return bool(self.tables.customers)
+
+    @property
+    def has_partner(self) -> bool:
+        """Tell if there is a partner to ask: a table of theirs (embedded AWS), columns, or a named collaboration."""
+        return bool(self.tables.partner or self.query.columns or self.query.collaboration)
+
+    @property
+    def own_tables(self) -> tuple[TableName, ...]:
+        """Names of the tables that are the brand's own."""
+        names: tuple[TableName, ...] = ("events", "customers", "contacts")
+        return tuple(name for name in names if getattr(self.tables, name))
 
     @property
     def folder(self) -> Path:
@@ -155,49 +316,119 @@ class Project(Strict):
         """Where a run leaves what people read."""
         return self._folder / "output"
 
-    def location(self, table: Literal["events", "contacts", "partner"]) -> str | Path:
-        """Return a table's ``s3://`` prefix, or the path of its local file.
+    def location(self, table: TableName) -> str | Path:
+        """Return a table's ``s3://`` or ``glue://`` address, or the path of its local file or folder.
 
         Raises
         ------
         SettingsError
-            If the file does not exist.
+            If there is no such file.
         """
         location: str = getattr(self.tables, table)
-        if S3Uri.fullmatch(location):
+        if S3_URI.fullmatch(location) or GLUE_TABLE.fullmatch(location):
             return location
         path = self._folder / location
-        if not location or not path.is_file():
+        if not location or not path.exists():
             raise SettingsError(
                 f"tables.{table} = {location!r} is not there",
                 where=str(self._folder / FILE_NAME),
                 why=f"no file {path}",
-                fix="name a Parquet file beside project.toml, or an s3:// prefix",
+                fix="name a Parquet file beside project.toml, an s3:// prefix or glue://database/table",
             )
         return path
 
+    def partner_columns(self) -> tuple[str, ...]:
+        """Columns to ask the partner for: those named, else all of a local partner table but its identifier.
+
+        Raises
+        ------
+        SettingsError
+            If none are named and there is no local file to look into.
+        """
+        if self.query.columns:
+            return self.query.columns
+        path = self.location("partner") if self.tables.partner else None
+        if not isinstance(path, Path):
+            raise SettingsError(
+                "nobody said which columns to ask the partner for",
+                where=str(self._folder / FILE_NAME),
+                fix='name them: [query] columns = ["attribute_date", ...]',
+            )
+        return QueryTable(columns=tuple(name for name in schema_of(path).names if name != JOIN_COLUMN)).columns
+
+    def features_sql(self) -> str:
+        """Read the user's own feature query, empty if the project has none."""
+        if not self.tables.features:
+            return ""
+        path = self._folder / self.tables.features
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"tables.features = {self.tables.features!r} can't be read",
+                where=str(self._folder / FILE_NAME),
+                why=str(error),
+                fix="name an SQL file beside project.toml, or remove the key",
+            ) from error
+
     def run_settings(self) -> RunSettings:
-        """Take out what container steps need."""
+        """Take out what container steps need.
+
+        Raises
+        ------
+        SettingsError
+            If a file that the settings come from is not there.
+        """
+        segments = self.segments or tuple(SegmentTable(name=goal.name, goal=goal.name) for goal in self.goals)
         return RunSettings(
             project=self.name,
             region=self.aws.region,
             notice=self.notice,
             data_bucket=self.aws.data_bucket or f"pseg-{self.name}-data",
             results_bucket=self.aws.results_bucket or f"pseg-{self.name}-results",
-            query=Query(
-                collaboration=self.query.collaboration or self.name,
-                match_keys_table=self.query.match_keys_table,
-                partner_table=self.query.partner_table,
-                partner_columns=self.query.columns,
-                deadline_seconds=self.query.deadline_seconds,
-            ),
-            goals=tuple(Goal(goal.name, goal.event, goal.horizon_days, goal.minimum_auc) for goal in self.goals),
-            segments=tuple(Segment(segment.name, segment.goal, segment.top_percent) for segment in self.segments),
+            query=self.query_settings() if self.has_partner else None,
+            goals=tuple(goal.to_settings() for goal in self.goals),
+            segments=tuple(Segment(**segment.model_dump()) for segment in segments),
             training_snapshots=self.training.snapshots,
             partner_columns_are_static=self.query.partner_columns_are_static,
             max_duplicate_percent=self.query.max_duplicate_percent,
             seed=self.training.seed,
+            customers=ReadyTable(**self.columns.model_dump()) if self.is_ready_table else None,
+            has_contacts=bool(self.tables.contacts),
+            features_sql=self.features_sql(),
+            brand=self.report.brand or self.name,
+            partner=self.report.partner,
+            may_name_partner_columns=self.privacy.name_partner_columns,
+            money=Money(**self.money.model_dump()),
         )
+
+    def query_settings(self) -> Query:
+        """Take out what the query step needs."""
+        return Query(
+            collaboration=self.query.collaboration or self.name,
+            match_keys_table=self.query.match_keys_table,
+            partner_table=self.query.partner_table,
+            partner_columns=self.partner_columns(),
+            deadline_seconds=self.query.deadline_seconds,
+            rule=self.query.rule,
+            template=self.query.template,
+        )
+
+
+def schema_of(path: Path) -> pa.Schema:
+    """Read the schema of a local table, from its first file."""
+    try:
+        return pq.read_schema(parquet_files(path, "partner")[0])
+    except (ContractError, pa.ArrowInvalid, OSError) as error:
+        raise SettingsError(
+            "the partner's table can't be read", where=str(path), why=str(error), fix="write it as Parquet"
+        ) from error
+
+
+def closest(name: str, known: list[str]) -> str:
+    """Say which known name somebody may have meant, and which there are."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(known)}"
 
 
 def read_project(path: str | Path) -> Project:
@@ -225,16 +456,70 @@ def read_project(path: str | Path) -> Project:
     try:
         project = Project.model_validate(listed(document))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise SettingsError(
-            f"{key}: {first['msg'].removeprefix('Value error, ')}",
-            where=str(file),
-            why=f"{error.error_count()} problem(s) in all" if error.error_count() > 1 else "",
-            fix="see the comments in a fresh project: pseg init NAME",
-        ) from error
+        raise explain(error, document, file) from error
     project._folder = file.parent
     return project
+
+
+def explain(error: ValidationError, document: dict[str, Any], file: Path) -> SettingsError:
+    """Name the first problem of a project by file, line, key and remedy."""
+    first = error.errors()[0]
+    place = tuple(part for part in first["loc"] if not is_kind(part))
+    key = ".".join(str(part) for part in place)
+    message = MEANINGS.get(first["type"], first["msg"].removeprefix("Value error, "))
+    fix = "see the comments in a fresh project: pseg init NAME"
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key{closest(str(place[-1]), keys_at(place[:-1]))}"
+        fix = "remove it or write it as it is known"
+    elif first["type"] not in ("missing", "value_error"):
+        message += f", got {first['input']!r}"[:200]
+    line = line_of(file, place)
+    return SettingsError(
+        f"{key}: {message}" if key else message,
+        where=f"{file}:{line}" if line else str(file),
+        why=f"{error.error_count()} problems in all" if error.error_count() > 1 else "",
+        fix=fix,
+    )
+
+
+def is_kind(part: int | str) -> bool:
+    """Tell if a part of a location is pydantic's name of a type, not a key of the file."""
+    return isinstance(part, str) and ("[" in part or "-" in part)
+
+
+def keys_at(place: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that a table of project.toml may have."""
+    tables: dict[str, type[Strict]] = {
+        "tables": Tables,
+        "columns": Columns,
+        "query": QueryTable,
+        "goals": GoalTable,
+        "segments": SegmentTable,
+        "privacy": PrivacyTable,
+        "report": ReportTable,
+        "money": MoneyTable,
+        "training": TrainingTable,
+        "aws": AwsTable,
+    }
+    return list((tables.get(str(place[0]), Project) if place else Project).model_fields)
+
+
+def line_of(file: Path, place: tuple[int | str, ...]) -> int | None:
+    """Find the line of a key (or, where it is missing, of its table); None if the file does not say it plainly."""
+    if not place:
+        return None
+    lines = file.read_text(encoding="utf-8").splitlines()
+    keys = [part for part in place if isinstance(part, str)]
+    nth = place[1] if len(place) > 1 and isinstance(place[1], int) else 0
+    header = re.compile(rf"\s*\[\[?\s*{re.escape(keys[0])}\s*\]")
+    headers = [number for number, line in enumerate(lines) if header.match(line)]
+    start, key = (headers[nth], keys[-1]) if headers[nth:] else (-1, keys[0])
+    for number in range(start + 1, len(lines)):
+        if lines[number].lstrip().startswith("["):
+            break
+        if re.match(rf"\s*{re.escape(key)}\s*=", lines[number]):
+            return number + 1
+    return start + 1 or None
 
 
 def listed(document: dict[str, Any]) -> dict[str, Any]:

@@ -53,10 +53,13 @@ def scores() -> st.SearchStrategy[float]:
 
 @st.composite
 def endpoint_rows(draw: st.DrawFn, max_rows: int = 8) -> pa.Table:
-    """Rows of endpoint columns, each value writable."""
+    """Rows of endpoint columns, each value writable, ids unique."""
     size = draw(st.integers(0, max_rows))
-    column = st.lists(writable_values(), min_size=size, max_size=size)
-    return pa.table({name: pa.array(draw(column), pa.string()) for name in ENDPOINT_COLUMNS})
+    columns = {
+        name: st.lists(writable_values(), min_size=size, max_size=size, unique=name == "Id")
+        for name in ENDPOINT_COLUMNS
+    }
+    return pa.table({name: pa.array(draw(values), pa.string()) for name, values in columns.items()})
 
 
 def column_names() -> st.SearchStrategy[str]:

@@ -13,22 +13,28 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
 
 from contracts.errors import ContractError
-from contracts.evaluation import FILE_NAME, Check, Evaluation, Tenth
-from contracts.feature_table import FINGERPRINT_KEY, LABEL_PREFIX, PARQUET_NAME, FeatureTable, read_feature_table
+from contracts.evaluation import FILE_NAME, Check, Evaluation
+from contracts.feature_table import FINGERPRINT_KEY, LABEL_PREFIX, FeatureTable, read_feature_table, read_part
 from contracts.job import run_job
 from contracts.model_artifact import unpack
-from contracts.run_settings import Goal, read_run_settings
+from contracts.run_settings import Goal, RunSettings, read_run_settings
 from contracts.segment_file import ENDPOINT_COLUMNS, score_column
 from inference.handler import CONTENT_TYPE, Model, model_fn, transform_fn
-
-Scores = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int8]
+from training.quality import (
+    Labels,
+    Scores,
+    auc_interval,
+    judge,
+    order_by_score,
+    summarise_calibration,
+    summarise_reach,
+    summarise_tenths,
+)
 
 
 def score_through_handler(model: Model, rows: pa.Table, table: FeatureTable) -> Scores:
@@ -55,49 +61,6 @@ def score_through_handler(model: Model, rows: pa.Table, table: FeatureTable) -> 
     return np.array([float(line[column]) for line in csv.DictReader(io.StringIO(answer[0]))])
 
 
-def assign_tenths(scores: Scores, keys: list[str]) -> npt.NDArray[np.int8]:
-    """Rank customers into ten equal groups by propensity score.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_customers,)
-        Propensity scores in [0, 1].
-    keys : list of str, length n_customers
-        Decides between equal scores, so that runs repeat.
-
-    Returns
-    -------
-    ndarray of shape (n_customers,), int8
-        1 = highest. Group sizes differ by at most one.
-    """
-    order = sorted(range(len(scores)), key=lambda place: (-scores[place], keys[place]))
-    tenths = np.empty(len(scores), dtype=np.int8)
-    tenths[order] = 1 + (10 * np.arange(len(scores))) // max(len(scores), 1)
-    return tenths
-
-
-def summarise_tenths(scores: Scores, labels: Labels, tenths: npt.NDArray[np.int8]) -> tuple[Tenth, ...]:
-    """Compare prediction and outcome in each tenth; lift is the tenth's rate over the overall rate."""
-    base = labels.mean()
-    rows = []
-    for tenth in range(1, 11):
-        chosen = tenths == tenth
-        if not chosen.any():
-            continue
-        happened = float(labels[chosen].mean())
-        rows.append(
-            Tenth(
-                tenth,
-                int(chosen.sum()),
-                int(labels[chosen].sum()),
-                float(scores[chosen].mean()),
-                happened,
-                happened / base,
-            )
-        )
-    return tuple(rows)
-
-
 def evaluate(
     scores: Scores, labels: Labels, keys: list[str], goal: Goal, split: str, model: Model, notice: str
 ) -> Evaluation:
@@ -120,20 +83,31 @@ def evaluate(
             f"the test part can't judge goal {goal.name}: {int(labels.sum()):,} of {len(labels):,} customers have it",
             fix="bring more events, or check event_type and horizon_days",
         )
-    auc = float(roc_auc_score(labels, scores))
+    order = order_by_score(scores, keys)
+    auc, low, high = auc_interval(scores, labels)
+    tenths = summarise_tenths(scores, labels, order)
+    checks = (Check("auc", auc, goal.minimum_auc, auc >= goal.minimum_auc, title="Ranks better than its floor"),)
+    positives, rates = int(labels.sum()), (float(scores.mean()), float(labels.mean()))
     return Evaluation(
         goal=goal.name,
         notice=notice,
         split=split,
         people=len(labels),
-        positives=int(labels.sum()),
+        positives=positives,
         auc=auc,
+        auc_low=low,
+        auc_high=high,
         average_precision=float(average_precision_score(labels, scores)),
         log_loss=float(log_loss(labels, scores)),
         brier=float(brier_score_loss(labels, scores)),
-        base_rate=float(labels.mean()),
-        tenths=summarise_tenths(scores, labels, assign_tenths(scores, keys)),
-        checks=(Check("auc", auc, goal.minimum_auc, auc >= goal.minimum_auc),),
+        base_rate=rates[1],
+        predicted_rate=rates[0],
+        tenths=tenths,
+        calibration=summarise_calibration(scores, labels, order),
+        reach=summarise_reach(labels, order),
+        quality=judge((auc, low, high), tenths, checks, positives, rates, goal.words),
+        checks=checks,
+        words=goal.words,
         model={
             "rounds": model.card.rounds,
             "train_rows": model.card.train_rows,
@@ -143,6 +117,13 @@ def evaluate(
     )
 
 
+def split_words(settings: RunSettings) -> str:
+    """Say how the test customers were set apart."""
+    if settings.customers is None:
+        return "customer" if settings.training_snapshots == 1 else "customer and time"
+    return "given" if settings.customers.split else "time" if settings.customers.time else "customer"
+
+
 def run(processing: Path, goal_name: str) -> str:
     """Do the step's work and return its summary."""
     inputs = processing / "input"
@@ -150,18 +131,18 @@ def run(processing: Path, goal_name: str) -> str:
     goal = settings.goal(goal_name)
     model = model_fn(str(unpack(inputs / "model" / "model.tar.gz", processing / "model")))
     table = read_feature_table(inputs / "features")
-    rows = pq.read_table(inputs / "features" / PARQUET_NAME, filters=[("split", "=", "test")])
+    rows = read_part(inputs / "features", "test", LABEL_PREFIX + goal.name)
     labels = rows.column(LABEL_PREFIX + goal.name).to_numpy().astype(np.int8)
     keys = rows.column("customer_key").to_pylist()
-    split = "customer" if settings.training_snapshots == 1 else "customer and time"
-    result = evaluate(score_through_handler(model, rows, table), labels, keys, goal, split, model, settings.notice)
+    scores = score_through_handler(model, rows, table)
+    result = evaluate(scores, labels, keys, goal, split_words(settings), model, settings.notice)
     output = processing / "evaluation"
     output.mkdir(parents=True, exist_ok=True)
     (output / FILE_NAME).write_bytes(result.to_json())
     verdict = "passed" if result.is_passed else f"below its floor {goal.minimum_auc:.3f}"
     return (
-        f"AUC {result.auc:.3f} {verdict}, top tenth buys {result.tenths[0].lift:.1f} times the average, "
-        f"{result.people:,} test customers"
+        f"AUC {result.auc:.3f} {verdict}, the top tenth {goal.words.past} {result.tenths[0].lift:.1f} times "
+        f"the average, {result.people:,} test customers"
     )
 
 

@@ -18,11 +18,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import xgboost as xgb
 
-from contracts.errors import ContractError
-from contracts.feature_table import LABEL_PREFIX, PARQUET_NAME, FeatureTable, encode, read_feature_table
+from contracts.feature_table import (
+    LABEL_PREFIX,
+    PARQUET_NAME,
+    FeatureTable,
+    encode,
+    read_feature_table,
+    read_part,
+    with_categories,
+)
 from contracts.job import run_job
 from contracts.model_artifact import BOOSTER_NAME, CODE_DIR, JSON_NAME, ModelCard
 from contracts.run_settings import Goal, read_run_settings
@@ -44,23 +50,14 @@ MAX_ROUNDS = 2000
 PATIENCE_ROUNDS = 50
 
 
-def read_part(folder: Path, part: str) -> pa.Table:
-    """Read one part (``train``, ``validation`` or ``test``) of the feature table."""
-    path = folder / PARQUET_NAME
-    if not path.is_file():
-        raise ContractError("the feature table is missing", where=str(path), fix="run BuildFeatures again")
-    return pq.read_table(path, filters=[("split", "=", part)])
-
-
 def make_matrix(rows: pa.Table, table: FeatureTable, goal: Goal, reference: xgb.DMatrix | None) -> xgb.QuantileDMatrix:
-    """Build XGBoost's binned matrix with the goal's label; validation uses the bins of training (``reference``)."""
-    label = LABEL_PREFIX + goal.name
-    if label not in rows.schema.names:
-        raise ContractError(f"label {label} is missing", where=PARQUET_NAME, fix="run BuildFeatures for this goal")
+    """Build XGBoost's binned matrix with the goal's label; validation uses the bins of training (``reference``).
+
+    Features go by their place: names are the brand's and the partner's, and may hold what XGBoost forbids in a name.
+    """
     return xgb.QuantileDMatrix(
         encode(rows, table, where=PARQUET_NAME),
-        label=rows.column(label).to_numpy().astype(np.float32),
-        feature_names=table.names,
+        label=rows.column(LABEL_PREFIX + goal.name).to_numpy().astype(np.float32),
         feature_types=["c" if feature.kind == "category" else "q" for feature in table.features],
         enable_categorical=True,
         ref=reference,
@@ -87,8 +84,10 @@ def train(ml_dir: Path, goal_name: str) -> str:
     channels = ml_dir / "input" / "data"
     settings = read_run_settings(channels / "settings")
     goal = settings.goal(goal_name)
-    table = read_feature_table(channels / "features")
-    rows, held_out = read_part(channels / "features", "train"), read_part(channels / "features", "validation")
+    label = LABEL_PREFIX + goal.name
+    rows = read_part(channels / "features", "train", label)
+    held_out = read_part(channels / "features", "validation", label)
+    table = with_categories(read_feature_table(channels / "features"), rows)
     matrix = make_matrix(rows, table, goal, None)
     booster, rounds = fit(matrix, make_matrix(held_out, table, goal, matrix), settings.seed)
     model_dir = ml_dir / "model"
@@ -100,8 +99,8 @@ def train(ml_dir: Path, goal_name: str) -> str:
         seed=settings.seed,
         train_rows=rows.num_rows,
         validation_rows=held_out.num_rows,
-        positives=int(pc.sum(rows.column(LABEL_PREFIX + goal.name)).as_py()),
-        training_as_of=tuple(sorted(str(day) for day in pc.unique(rows.column("snapshot_date")).to_pylist())),
+        positives=int(pc.sum(rows.column(label)).as_py()),
+        training_as_of=tuple(sorted(str(day) for day in pc.unique(rows.column("snapshot_date")).to_pylist() if day)),
         fingerprint=table.fingerprint,
     )
     (model_dir / JSON_NAME).write_bytes(card.to_json())

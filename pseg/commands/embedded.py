@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from contracts.errors import ServiceError
+from pseg.console import Interrupted, ask, working
 from pseg.local_aws.session import SessionFile, is_running, read_session, state_dir
 
 START_SECONDS = 60
@@ -36,6 +37,8 @@ def start(port: int = 0) -> tuple[SessionFile, bool]:
     ------
     ServiceError
         If it does not come up.
+    Interrupted
+        If Ctrl-C comes first; it is then stopped again.
     """
     if session := read_session():
         return session, False
@@ -54,11 +57,16 @@ def start(port: int = 0) -> tuple[SessionFile, bool]:
             start_new_session=True,
             env=environment,
         )
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() in (None, SOMEBODY_WAS_FASTER):
-        if session := read_session():
-            return session, session.pid == process.pid
-        time.sleep(0.1)
+    try:
+        with working("starting the embedded AWS", if_interrupted="the embedded AWS was not started"):
+            deadline = time.monotonic() + START_SECONDS
+            while time.monotonic() < deadline and process.poll() in (None, SOMEBODY_WAS_FASTER):
+                if session := read_session():
+                    return session, session.pid == process.pid
+                time.sleep(0.1)
+    except Interrupted:
+        process.terminate()
+        raise
     process.kill()
     raise ServiceError(
         "the embedded AWS did not start", where=str(log_path()), why=tail(log_path()), fix="mend what the log names"
@@ -72,10 +80,11 @@ def stop() -> bool:
         return False
     os.kill(session.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
-    while is_running():
-        if time.monotonic() > deadline:
-            os.kill(session.pid, signal.SIGKILL)
-        time.sleep(0.1)
+    with working("stopping the embedded AWS", if_interrupted="the embedded AWS goes on stopping by itself"):
+        while is_running():
+            if time.monotonic() > deadline:
+                os.kill(session.pid, signal.SIGKILL)
+            time.sleep(0.1)
     return True
 
 
@@ -109,3 +118,22 @@ def choose_aws() -> str:
         use(session)
         return f"the embedded AWS on {session.endpoint}"
     return "the AWS account of boto3's configuration"
+
+
+def is_embedded() -> bool:
+    """Tell if AWS clients of this process speak to the embedded AWS, where nothing is billed and no mail goes out."""
+    session = read_session()
+    leads_away = any(name.startswith("AWS_ENDPOINT_URL_") for name in os.environ)  # one service's own endpoint
+    return session is not None and os.environ.get("AWS_ENDPOINT_URL") == session.endpoint and not leads_away
+
+
+def ask_before_billing(what: str, is_agreed: bool) -> None:
+    """Ask before something is billed; the embedded AWS bills nothing, so nobody is asked there.
+
+    Raises
+    ------
+    SettingsError
+        If nobody can be asked and ``--yes`` was not given.
+    """
+    if not is_embedded():
+        ask(f"{what} is billed to the AWS account.", is_agreed)

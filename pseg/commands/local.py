@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,8 +15,8 @@ app = typer.Typer(help="The embedded AWS: start it, stop it, point any AWS clien
 
 @app.command()
 def up(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
-    party: Annotated[str, typer.Option(help="Whose account the exports are for: brand or partner.")] = "brand",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    party: Annotated[Literal["brand", "partner"], typer.Option(help="Whose account the exports are for.")] = "brand",
     as_json: AsJson = False,
 ) -> None:
     """Start the embedded AWS and print the exports that point any AWS client at it.
@@ -24,8 +25,6 @@ def up(
     """
     from pseg.commands import embedded
 
-    if party not in ("brand", "partner"):
-        raise typer.BadParameter("brand or partner", param_hint="--party")
     session, is_new = embedded.start(port)
     exports = session.exports(party)
     if as_json:
@@ -40,11 +39,16 @@ def up(
         f"embedded AWS {'up' if is_new else 'already up'} on {session.endpoint}, acting as {party}; "
         "it stops after a quiet hour"
     )
+    if sys.stdout.isatty():
+        say('Next  eval "$(pseg local up)", or no exports at all: pseg run PROJECT')
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Tell whether the embedded AWS is up; exit code 1 if not."""
+    """Tell whether the embedded AWS is up; exit code 1 if not.
+
+    Example: pseg local status || pseg local up
+    """
     from pseg.local_aws.session import read_session
 
     session = read_session()
@@ -59,7 +63,10 @@ def status(as_json: AsJson = False) -> None:
 
 @app.command()
 def down(as_json: AsJson = False) -> None:
-    """Stop the embedded AWS and forget everything in it. What ``pseg run`` put into a project folder stays."""
+    """Stop the embedded AWS and forget everything in it. What pseg run put into a project folder stays.
+
+    Example: pseg local down
+    """
     from pseg.commands import embedded
 
     was_up = embedded.stop()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pseg.commands.options import AsJson, ProjectOption
+from pseg.commands.options import AsJson, GoalArgument, ProjectOption
 from pseg.console import answer, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from pseg.aws_models import Decision
 
 app = typer.Typer(help="Registered models: list, show, approve, reject.", no_args_is_help=True)
-GoalArgument = Annotated[str, typer.Argument(help="The goal whose model it is.")]
-Version = Annotated[int | None, typer.Option(help="Version; by default the newest.")]
+Version = Annotated[int | None, typer.Option(min=1, help="Version; by default the newest.")]
 Comment = Annotated[str, typer.Option(help="Why; kept with the model.")]
 
 
@@ -41,6 +40,10 @@ def list_models(project: ProjectOption = Path(), as_json: AsJson = False) -> Non
     print_table(
         ("goal", "version", "status", "registered"), [(p.goal, str(p.version), p.status, p.created) for p in packages]
     )
+    if packages:
+        say(f"Next  pseg model show {packages[0].goal} --project {project}")
+    else:
+        say(f"No model is registered yet.        Next  pseg pipeline start {opened.name}-train --project {project}")
 
 
 @app.command()
@@ -63,6 +66,10 @@ def show(goal: GoalArgument, project: ProjectOption = Path(), version: Version =
     answer.print(package.arn)
     for key, value in sorted(package.properties.items()):
         answer.print(f"  {key:<10} {value}", markup=False)
+    if package.status == "PendingManualApproval":
+        say(f"Next  pseg model approve {goal} --version {package.version} --project {project}, or reject")
+    else:
+        say(f"Next  pseg model list --project {project}")
 
 
 @app.command()
@@ -106,11 +113,14 @@ def set_status(status: Decision, goal: str, project: Path, version: int | None, 
     package = pick_package(session, opened.name, goal, version)
     decide(session, package, status, comment or f"{status} by pseg model")
     if as_json:
-        print_json(f"model.{status.lower()}", {"arn": package.arn, "version": package.version, "status": status})
+        command = "approve" if status == "Approved" else "reject"
+        print_json(f"model.{command}", {"arn": package.arn, "version": package.version, "status": status})
         return
     answer.print(f"{goal} version {package.version} is {status}")
     if status == "Approved":
         say(f"Next  pseg pipeline start {opened.name}-score --project {project}")
+    else:
+        say(f"Next  pseg model list --project {project}")
 
 
 def open_session() -> boto3.Session:

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from contracts.errors import SettingsError
-from pseg.commands.options import AsJson, ProjectOption
-from pseg.commands.run import parse_day, show_failure
-from pseg.console import EXIT_INTERRUPTED, EXIT_NO, StepLines, answer, print_json, print_table, say
+from pseg.commands import pipeline_status
+from pseg.commands.options import AsJson, PipelineArgument, ProjectArgument, ProjectOption, Yes
+from pseg.commands.run import has_report, parse_day, show_failure
+from pseg.console import EXIT_NO, Interrupted, StepLines, answer, print_json, say
 from pseg.pipelines_quietly import Kind
 
-app = typer.Typer(help="The train and score pipelines: definition, upsert, start, status.", no_args_is_help=True)
-PipelineName = Annotated[str, typer.Argument(help="PROJECT-train or PROJECT-score.")]
+app = typer.Typer(help="The train and score pipelines: definition, upsert, start, status, logs.", no_args_is_help=True)
 Role = Annotated[
     str | None, typer.Option(help="ARN of the pipeline's role; by default pseg-PROJECT-pipeline of this account.")
 ]
@@ -40,7 +40,7 @@ def find_role(project: str, role: str | None) -> str:
 
 @app.command()
 def definition(
-    project: Annotated[Path, typer.Argument(help="Project folder.")],
+    project: ProjectArgument,
     score: Annotated[bool, typer.Option("--score", help="The score pipeline instead of the train pipeline.")] = False,
     role: Role = None,
 ) -> None:
@@ -56,12 +56,11 @@ def definition(
     opened = read_project(project)
     pipeline = make_pipeline(opened, "score" if score else "train", find_role(opened.name, role))
     answer.print(pipeline.definition(), markup=False)
+    say(f"Next  pseg pipeline upsert {project}")
 
 
 @app.command()
-def upsert(
-    project: Annotated[Path, typer.Argument(help="Project folder.")], role: Role = None, as_json: AsJson = False
-) -> None:
+def upsert(project: ProjectArgument, role: Role = None, as_json: AsJson = False) -> None:
     """Create or update both pipelines of a project.
 
     Example: pseg pipeline upsert examples/cdnow
@@ -82,21 +81,39 @@ def upsert(
 
 @app.command()
 def start(
-    name: PipelineName,
+    name: PipelineArgument,
     project: ProjectOption = Path(),
     as_of: Annotated[str | None, typer.Option(help="Day to score as of, YYYY-MM-DD.")] = None,
+    from_step: Annotated[
+        str,
+        typer.Option(help="Run again from this step on; what comes before is the latest execution's: no new query."),
+    ] = "",
+    query_result_uri: Annotated[
+        str,
+        typer.Option(
+            help="Read the result of a query that is already paid for (an s3:// prefix) instead of a new one."
+        ),
+    ] = "",
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", help="Another parameter of the pipeline, as NAME=VALUE; repeatable.")
+    ] = None,
     role: Role = None,
     wait: Annotated[bool, typer.Option(help="Follow the execution to its end.")] = True,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a pipeline up and start it; the score pipeline uses each goal's latest approved model, or refuses.
+
+    In an AWS account the query and the jobs are billed: you are asked first, or agree with --yes.
 
     Examples
     --------
     pseg pipeline start cdnow-train --project examples/cdnow
     pseg pipeline start cdnow-score --project examples/cdnow --as-of 1998-06-30
+    pseg pipeline start cdnow-train --project examples/cdnow --from-step BuildFeatures
+    pseg pipeline start cdnow-train --project examples/cdnow --set ProcessingInstanceCount=2
     """
-    from pseg.commands.embedded import choose_aws
+    from pseg.commands.embedded import ask_before_billing, choose_aws
     from pseg.project import read_project
 
     kind, opened = kind_of(name), read_project(project)
@@ -113,10 +130,13 @@ def start(
     from pseg.results import fetch_results
 
     session = boto3.Session()
-    parameters = {"AsOf": parse_day(as_of).isoformat()} if as_of else {}
+    given = parse_parameters(parameters or [])
+    given |= {"AsOf": parse_day(as_of).isoformat()} if as_of else {}
+    given |= {"QueryResultUri": query_result_uri} if query_result_uri else {}
     if kind == "score":
-        parameters |= approved_parameters(session, opened.name, [goal.name for goal in opened.goals])
-    arn = start_pipeline(opened, kind, find_role(opened.name, role), parameters)
+        given |= approved_parameters(session, opened.name, [goal.name for goal in opened.goals])
+    ask_before_billing(f"{name}: its Clean Rooms query and its SageMaker jobs", yes)
+    arn = start_pipeline(opened, kind, find_role(opened.name, role), given, from_step)
     if not wait:
         print_json("pipeline.start", {"execution": arn}) if as_json else answer.print(arn)
         return
@@ -124,12 +144,14 @@ def start(
         with StepLines() as lines:
             state = follow(session, arn, lines.show)
     except KeyboardInterrupt:
-        say(f"not followed any more; the execution goes on: pseg pipeline status {name}")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        raise Interrupted(f"not followed any more; the execution goes on: pseg pipeline status {name}") from None
     if state.status != "Succeeded":
-        show_failure(state, read_log(session, state.failed_step) if state.failed_step else [], as_json)
+        if has_report(state):
+            fetch_results(session, opened, state.execution_id)
+        log = read_log(session, state.failed_step) if state.failed_step else []
+        show_failure(state, log, as_json, opened.output_dir)
         raise typer.Exit(EXIT_NO)
-    manifests = fetch_results(session, opened, state.execution_id, "candidate" if kind == "train" else "approved")
+    manifests = fetch_results(session, opened, state.execution_id).manifests
     if as_json:
         print_json("pipeline.start", {"execution": arn, "status": state.status, "output": str(opened.output_dir)})
         return
@@ -139,34 +161,21 @@ def start(
     say(f"Files  {opened.output_dir}        Next  pseg segments list --project {project}")
 
 
-@app.command()
-def status(name: PipelineName, as_json: AsJson = False) -> None:
-    """Show a pipeline's latest execution, step by step; exit code 1 if it failed.
+def parse_parameters(pairs: list[str]) -> dict[str, str]:
+    """Read NAME=VALUE pairs.
 
-    Example: pseg pipeline status cdnow-train
+    Raises
+    ------
+    SettingsError
+        If one is not of this form.
     """
-    from pseg.commands.embedded import choose_aws
+    for pair in pairs:
+        if "=" not in pair:
+            raise SettingsError(
+                f"{pair!r} is not NAME=VALUE", where="--set", fix="write --set ProcessingInstanceCount=2"
+            )
+    return dict(pair.split("=", 1) for pair in pairs)
 
-    say(f"using {choose_aws()}")
-    import boto3
 
-    from contracts.errors import ServiceError
-    from pseg.aws_executions import executions_of, read_execution, read_log
-
-    session = boto3.Session()
-    arn = next(executions_of(session, name), None)
-    if arn is None:
-        raise ServiceError(f"{name} was never started", fix=f"pseg pipeline start {name} --project FOLDER")
-    state = read_execution(session, arn)
-    if as_json:
-        steps = [{"name": s.name, "status": s.status, "seconds": s.seconds, "reason": s.reason} for s in state.steps]
-        print_json(
-            "pipeline.status", {"execution": arn, "status": state.status, "reason": state.reason, "steps": steps}
-        )
-    else:
-        answer.print(f"{name}  execution {state.execution_id}  {state.status} after {state.seconds:.0f} s")
-        rows = [(s.name, s.status, f"{s.seconds:.1f} s", s.summary or s.reason) for s in state.steps]
-        print_table(("step", "status", "time", ""), rows, right=(2,))
-        if state.status == "Failed":
-            show_failure(state, read_log(session, state.failed_step) if state.failed_step else [], as_json=False)
-    raise typer.Exit(EXIT_NO if state.status == "Failed" else 0)
+app.command()(pipeline_status.status)
+app.command()(pipeline_status.logs)

@@ -13,7 +13,9 @@ from pseg.commands.options import AsJson
 from pseg.console import EXIT_INTERRUPTED, EXIT_NO, StepLines, answer, fail, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from contracts.run_manifest import RunManifest
     from pseg.aws_executions import ExecutionState
+    from pseg.project import Project
 
 
 def run(
@@ -41,7 +43,7 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
 
     project = read_project(path)
     day = parse_day(as_of) if as_of else project.as_of
-    if day is None:
+    if day is None and not project.is_ready_table:
         raise SettingsError("the run has no date", where="project.toml", fix="set as_of, or give --as-of YYYY-MM-DD")
     from pseg.commands import embedded
     from pseg.local_aws.session import BRAND_ACCOUNT, PARTNER_ACCOUNT
@@ -57,7 +59,7 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
     from pseg.aws_accounts import prepare_accounts
     from pseg.aws_executions import follow, read_log, stop
     from pseg.pipelines_quietly import start_pipeline
-    from pseg.results import fetch_results, read_evaluations
+    from pseg.results import fetch_results
 
     brand = boto3.Session()
     partner = boto3.Session(
@@ -65,9 +67,9 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
         aws_secret_access_key=session.partner.secret_access_key,
         region_name=session.region,
     )
-    role, _ = prepare_accounts(project, brand, partner)
+    role = prepare_accounts(project, brand, partner)
     say("estimate $0.00 (embedded)")
-    arn = start_pipeline(project, "train", role, {"AsOf": day.isoformat()})
+    arn = start_pipeline(project, "train", role, {"AsOf": day.isoformat()} if day else {})
     try:
         with StepLines() as lines:
             state = follow(brand, arn, lines.show)
@@ -75,11 +77,23 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
         state = stop(brand, arn)
         say(f"interrupted: execution {state.execution_id} is {state.status}; {left_behind(state)}")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    if state.status != "Succeeded":
-        show_failure(state, read_log(brand, state.failed_step) if state.failed_step else [], as_json)
-        raise typer.Exit(EXIT_NO)
-    manifests = fetch_results(brand, project, state.execution_id, "candidate")
-    evaluations = read_evaluations(project)
+    if has_report(state):
+        run_manifest = fetch_results(brand, project, state.execution_id)
+        if state.status == "Succeeded":
+            show_results(run_manifest, project, state, path, as_json)
+            return
+    show_failure(state, read_log(brand, state.failed_step) if state.failed_step else [], as_json, project.output_dir)
+    raise typer.Exit(EXIT_NO)
+
+
+def has_report(state: ExecutionState) -> bool:
+    """Tell if an execution came as far as its report; a goal that failed its gate is in it."""
+    return any(step.name == "Report" and step.status == "Succeeded" for step in state.steps)
+
+
+def show_results(run: RunManifest, project: Project, state: ExecutionState, path: Path, as_json: bool) -> None:
+    """Show what a run made: a line for each segment, and where everything is."""
+    segments = [(manifest, segment) for manifest in run.manifests for segment in manifest.segments]
     if as_json:
         print_json(
             "run",
@@ -87,24 +101,43 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
                 "execution": state.arn,
                 "seconds": round(state.seconds, 1),
                 "output": str(project.output_dir),
+                "report": str(project.output_dir / "report.html"),
                 "notice": project.notice,
                 "evaluations": [
-                    {"goal": e.goal, "auc": e.auc, "lift_top_tenth": e.tenths[0].lift} for e in evaluations
+                    {
+                        "goal": e.goal,
+                        "auc": e.auc,
+                        "lift_top_tenth": e.tenths[0].lift,
+                        "quality": e.quality.word if e.quality else "",
+                    }
+                    for e in run.evaluations
                 ],
                 "segments": [
-                    {"name": s.name, "people": s.people, "expected": s.expected, "files": [f.key for f in s.files]}
-                    for manifest in manifests
-                    for s in manifest.segments
+                    {
+                        "name": s.name,
+                        "people": s.people,
+                        "expected": s.expected,
+                        "expected_low": s.expected_low,
+                        "expected_high": s.expected_high,
+                        "holdout": s.holdout,
+                        "files": [f.key for f in s.files],
+                    }
+                    for _, s in segments
                 ],
             },
         )
         return
     print_table(
-        ("segment", "people", "expected", "file"),
+        ("segment", "people", "expected", "", "file"),
         [
-            (s.name, f"{s.people:,}", f"{s.expected:,.0f}", file.key)
-            for manifest in manifests
-            for s in manifest.segments
+            (
+                s.name,
+                f"{s.people:,}",
+                f"{s.expected:,.0f}",
+                f"({s.expected_low:,.0f} to {s.expected_high:,.0f})",
+                file.key,
+            )
+            for _, s in segments
             for file in s.files
         ],
         right=(1, 2),
@@ -112,7 +145,8 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
     if project.notice:
         answer.print(project.notice)
     answer.print(
-        f"Files  {project.output_dir}        Next  pseg model approve {project.goals[0].name} --project {path}"
+        f"Open  {project.output_dir / 'report.html'}        "
+        f"Next  pseg model approve {project.goals[0].name} --project {path}"
     )
 
 
@@ -130,7 +164,7 @@ def parse_day(text: str) -> date:
         raise SettingsError(f"{text!r} is not a day", where="--as-of", fix="give it as YYYY-MM-DD") from error
 
 
-def show_failure(state: ExecutionState, log: list[str], as_json: bool) -> None:
+def show_failure(state: ExecutionState, log: list[str], as_json: bool, output: Path | None = None) -> None:
     """Say which step failed, why, and the end of its log."""
     step = state.failed_step
     document: dict[str, Any] = {
@@ -147,6 +181,8 @@ def show_failure(state: ExecutionState, log: list[str], as_json: bool) -> None:
         "log_stream_prefix": step.log_stream_prefix if step else "",
         "log": log,
     }
+    if output and has_report(state):
+        document["report"] = str(output / "report.html")
     if as_json:
         print_json("run", document)
         return
@@ -157,3 +193,5 @@ def show_failure(state: ExecutionState, log: list[str], as_json: bool) -> None:
         for line in log:
             say(f"         {line}")
     say(f"  fix    {document['error']['fix']}")
+    if "report" in document:
+        say(f"Open  {document['report']}")

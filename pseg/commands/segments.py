@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from contracts.errors import SettingsError
-from pseg.commands.options import AsJson, ProjectOption
-from pseg.console import answer, print_json, print_table
+from pseg.commands.options import AsJson, ProjectOption, SegmentArgument
+from pseg.console import answer, print_json, print_table, say
 
 app = typer.Typer(help="Published segments: list, show, verify.", no_args_is_help=True)
 
@@ -22,9 +21,9 @@ def list_segments(project: ProjectOption = Path(), as_json: AsJson = False) -> N
     Example: pseg segments list --project examples/cdnow
     """
     from pseg.project import read_project
-    from pseg.results import read_manifests
+    from pseg.results import read_results
 
-    manifests = read_manifests(read_project(project))
+    manifests = read_results(read_project(project)).manifests
     if as_json:
         print_json("segments.list", {"manifests": [json.loads(manifest.to_json()) for manifest in manifests]})
         return
@@ -37,11 +36,13 @@ def list_segments(project: ProjectOption = Path(), as_json: AsJson = False) -> N
         ],
         right=(2, 3),
     )
+    names = [s.name for m in manifests for s in m.segments]
+    say(f"Next  pseg segments show {names[0]} --project {project}" if names else f"Next  pseg report {project}")
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of the segment.")],
+    name: SegmentArgument,
     project: ProjectOption = Path(),
     as_json: AsJson = False,
 ) -> None:
@@ -50,9 +51,9 @@ def show(
     Example: pseg segments show likely_buyers --project examples/cdnow
     """
     from pseg.project import read_project
-    from pseg.results import read_manifests
+    from pseg.results import read_results
 
-    manifests = read_manifests(read_project(project))
+    manifests = read_results(read_project(project)).manifests
     found = [(m, s) for m in manifests for s in m.segments if s.name == name]
     if not found:
         names = [s.name for m in manifests for s in m.segments]
@@ -67,13 +68,16 @@ def show(
     answer.print(f"  model      {manifest.model}", markup=False)
     answer.print(
         f"  people     {segment.people:,} on {segment.endpoints:,} addresses   "
-        f"expected to do it {segment.expected:,.0f}   lowest score {segment.lowest_score:.3f}"
+        f"expected {segment.expected:,.0f} ({segment.expected_low:,.0f} to {segment.expected_high:,.0f})   "
+        f"lowest score {segment.lowest_score:.3f}"
     )
     (_, start), *drops = segment.waterfall
     left_out = " · ".join(f"{why} {count:,}" for why, count in drops)
-    answer.print(f"  scored     {start:,}, of them left out: {left_out}")
+    answer.print(f"  customers  {start:,}, of them left out: {left_out}")
     if manifest.notice:
-        answer.print(f"  {manifest.notice}")
+        answer.print(f"  {manifest.notice}", markup=False)
+    after = f"pseg model approve {segment.goal}" if manifest.status == "candidate" else "pseg segments verify"
+    say(f"Next  {after} --project {project}")
 
 
 @app.command()
@@ -84,12 +88,13 @@ def verify(project: ProjectOption = Path(), as_json: AsJson = False) -> None:
     """
     from contracts.segment_manifest import verify_files
     from pseg.project import read_project
-    from pseg.results import read_manifests
+    from pseg.results import read_results
 
     opened = read_project(project)
-    manifests = read_manifests(opened)
+    manifests = read_results(opened).manifests
     rows = sum(verify_files(manifest, opened.output_dir) for manifest in manifests)
     if as_json:
         print_json("segments.verify", {"is_verified": True, "rows": rows})
     else:
         answer.print(f"{rows:,} rows are what was published")
+        say(f"Files  {opened.output_dir / 'segments'}")

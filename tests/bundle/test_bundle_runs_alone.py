@@ -26,6 +26,7 @@ ENTRY_POINTS = [
     "training.train",
     "training.evaluate",
     "activation.publish",
+    "insights.make_report",
 ]
 FOREIGN = """
 import importlib, json, sys

@@ -75,6 +75,7 @@ def test_run_leaves_segments_manifest_evaluation_and_model(first_run: dict[str, 
     for name in (
         "manifest.json",
         "evaluation.json",
+        "report.html",
         "model/buy/booster.ubj",
         "model/buy/code/inference/handler.py",
     ):
@@ -88,7 +89,15 @@ def test_segment_is_the_top_tenth_of_those_who_may_be_contacted(first_run: dict[
     segment = manifest["segments"][0]
     rows = read_csv(project)
     assert manifest["status"] == "candidate"
-    assert len(rows) == segment["people"] == -(-segment["waterfall"][0][1] // 10)
+    start, *drops = (count for _, count in segment["waterfall"])
+    assert len(rows) == segment["people"] == start - sum(drops)
+    scored = json.loads((project / "output" / "manifest.json").read_text())["run"]["facts"]["scored"]["EMAIL"]
+    chosen = segment["people"] + segment["holdout"]
+    assert chosen == -(-scored // 10)
+    assert segment["holdout"] == -(-chosen // 10)
+    held_back = (project / "output" / segment["holdout_file"]["key"]).read_text().splitlines()[1:]
+    assert len(held_back) == segment["holdout"]
+    assert not {row["User.UserId"] for row in rows} & set(held_back)
     scores = [float(row["Metrics.buy_score"]) for row in rows]
     assert scores == sorted(scores, reverse=True)
     assert scores[-1] == segment["lowest_score"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -50,7 +51,8 @@ def manifests_in(exports: dict[str, str], project: str) -> list[str]:
         region_name="us-east-1",
     )
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=f"pseg-{project}-data", Prefix=f"{project}/runs/")
-    return [item["Key"] for page in pages for item in page.get("Contents", []) if item["Key"].endswith("manifest.json")]
+    keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    return [key for key in keys if key.endswith("manifest.json") and "/report/" not in key]
 
 
 @pytest.mark.parametrize(
@@ -102,19 +104,23 @@ def test_partner_value_from_the_future_stops_the_run_by_name(tmp_path: Path, pse
     assert "are dated after the snapshot" in done.stderr
 
 
-def test_failed_gate_registers_scores_and_publishes_nothing(
+def test_failed_gate_registers_and_publishes_nothing_and_its_report_says_why(
     tmp_path: Path, pseg: Pseg, exports: dict[str, str]
 ) -> None:
     goal = '[[goals]]\nname = "buy"\nevent = "purchase"\nhorizon_days = 90\nminimum_auc = 0.99'
     project = write_project(tmp_path / "weak", name='name = "weak"', goals=goal)
     done = pseg("run", str(project), "--json")
     assert done.returncode == 1
-    assert "goal buy: a check of the gate failed (AUC floor 0.99)" in json.loads(done.stdout)["error"]["why"]
+    answer = json.loads(done.stdout)
+    assert answer["error"]["what"] == "FailedGoals failed"
+    assert re.search(r"buy.*auc 0\.[0-9]+.*0\.99", answer["error"]["why"])
+    assert "Stopped" in Path(answer["report"]).read_text(encoding="utf-8")
+    assert not (project / "output" / "segments").exists()
     assert json.loads(pseg("model", "list", "--project", str(project), "--json").stdout)["models"] == []
     assert manifests_in(exports, "weak") == []
     status = pseg("pipeline", "status", "weak-train")
     assert status.returncode == 1
-    assert "GateFailedBuy" in status.stdout
+    assert "FailedGoals" in status.stdout
 
 
 def test_nobody_matched_is_a_clear_error(tmp_path: Path, pseg: Pseg) -> None:
@@ -127,10 +133,23 @@ def test_nobody_matched_is_a_clear_error(tmp_path: Path, pseg: Pseg) -> None:
     assert "the query result is empty" in done.stderr
 
 
-def test_interrupt_stops_the_run_and_publishes_nothing(
-    tmp_path: Path, state_dir: Path, pseg: Pseg, exports: dict[str, str]
+@pytest.mark.parametrize(
+    ("after", "left"),
+    [
+        ("embedded AWS up", "nothing was registered or published"),
+        ("QueryCleanRooms", "nothing was registered or published"),
+        ("BuildFeatures", "nothing was registered or published"),
+        ("TrainBuy", "nothing was registered or published"),
+        ("EvaluateBuy", "nothing was published"),
+        ("ScoreBuy", "nothing was published"),
+    ],
+    ids=lambda value: value.replace(" ", "-") if "was" not in value else "",
+)
+def test_interrupt_after_any_step_stops_the_run_and_leaves_no_half_of_it(
+    tmp_path: Path, state_dir: Path, pseg: Pseg, exports: dict[str, str], after: str, left: str
 ) -> None:
-    project = write_project(tmp_path / "stopped", name='name = "stopped"')
+    name = "stopped-" + after.lower().replace(" ", "-")[:20]
+    project = write_project(tmp_path / name, name=f'name = "{name}"')
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     process = subprocess.Popen(
         [*PSEG, "run", str(project)],
@@ -141,11 +160,40 @@ def test_interrupt_stops_the_run_and_publishes_nothing(
     with process:
         assert process.stderr
         for line in process.stderr:
-            if line.startswith("QueryCleanRooms"):
+            if line.startswith(after):
                 process.send_signal(signal.SIGINT)
                 break
-        assert "is Stopped; nothing was registered or published" in process.stderr.read()
-    assert process.returncode == 130
-    assert json.loads(pseg("pipeline", "status", "stopped-train", "--json").stdout)["status"] == "Stopped"
-    assert manifests_in(exports, "stopped") == []
+        said = process.stderr.read()
+    assert process.returncode == 130, said
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    if after != "embedded AWS up":
+        assert "is Stopped" in said
+        assert json.loads(pseg("pipeline", "status", f"{name}-train", "--json").stdout)["status"] == "Stopped"
+    if "registered" in left:
+        assert left in said or after == "embedded AWS up"
+    assert manifests_in(exports, name) == []
     assert not (project / "output").exists()
+    assert not list(project.glob("output.*"))
+
+
+def test_two_runs_at_once_each_leave_whole_results(tmp_path: Path, state_dir: Path, pseg: Pseg) -> None:
+    project = write_project(tmp_path / "twice", name='name = "twice"')
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    runs = [
+        subprocess.Popen(
+            [*PSEG, "run", str(project), "--json"],
+            env=environment | {"PSEG_STATE_DIR": str(state_dir)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    answers = [run.communicate(timeout=200) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], answers
+    first, second = (json.loads(out) for out, _ in answers)
+    assert first["execution"] != second["execution"]
+    assert first["segments"] == second["segments"]
+    assert pseg("segments", "verify", "--project", str(project)).returncode == 0
+    assert [path.name for path in project.glob("output*")] == ["output"]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from processing import features
+from processing.sql import connect
 from tests.worlds import TRAINING_DATE, make_events, write_table
 
 
@@ -49,7 +50,7 @@ def pandas_features(events: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
 def test_sql_and_pandas_agree_on_every_feature(tmp_path: Path, seed: int) -> None:
     events = make_events(400, seed)
     write_table(tmp_path, "events", events)
-    connection = features.connect(tmp_path / "spill")
+    connection = connect(tmp_path / "spill")
     features.register_events(connection, [tmp_path / "events" / "events.parquet"])
     table = features.brand_features(connection, TRAINING_DATE)
     found = connection.execute(f"SELECT * FROM {table}").df().set_index("customer_key").sort_index()

@@ -1,4 +1,4 @@
-"""What is written into a segment file is what anybody reads out of it: csv, pandas, DuckDB, and our own reader."""
+"""What is written into a segment file is what anybody reads out of it: csv, pandas, polars, DuckDB, our own reader."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.segment_file import ENDPOINT_COLUMNS, header, read_lines, writable_mask, write_scored_csv
+from contracts.errors import ContractError
+from contracts.segment_file import ENDPOINT_COLUMNS, header, read_scored_csv, writable_mask, write_scored_csv
 from tests.strategies import endpoint_rows, is_writable, scores
 
 Rows = list[tuple[str, ...]]
@@ -40,9 +42,16 @@ def read_with_duckdb(path: Path) -> Rows:
     return [tuple(values) for values in duckdb.execute(sql).fetchall()]
 
 
+def read_with_polars(path: Path) -> Rows:
+    """Read as polars does, every value as text."""
+    return pl.read_csv(path, has_header=False, infer_schema=False).rows()
+
+
 def read_with_our_reader(path: Path) -> Rows:
     """Read as publish does."""
-    return [tuple(header("buy")), *(tuple(values) for values, _ in read_lines(path, "buy"))]
+    lines = read_scored_csv(path, "buy")
+    found = [*(lines.endpoints.column(name).to_pylist() for name in ENDPOINT_COLUMNS), lines.millionths / 1e6]
+    return [tuple(header("buy")), *((*values, f"{score:.6f}") for *values, score in zip(*found, strict=True))]
 
 
 @st.composite
@@ -54,7 +63,7 @@ def scored_rows(draw: st.DrawFn) -> tuple[pa.Table, list[float]]:
 
 @pytest.mark.parametrize(
     "read",
-    [read_with_csv, read_with_pandas, read_with_duckdb, read_with_our_reader],
+    [read_with_csv, read_with_pandas, read_with_polars, read_with_duckdb, read_with_our_reader],
     ids=lambda read: read.__name__[10:],
 )
 @settings(max_examples=40)
@@ -90,4 +99,23 @@ def test_mask_marks_just_what_a_plain_reading_of_the_rules_does(values: list[str
     texts = [value and value.encode("utf-8", "ignore").decode() for value in values]
     filled = pa.array(["x"] * len(texts), pa.string())
     rows = pa.table([filled, pa.array(texts, pa.string()), filled, filled], names=list(ENDPOINT_COLUMNS))
-    assert writable_mask(rows).to_pylist() == [text is not None and (text == "" or is_writable(text)) for text in texts]
+    assert writable_mask(rows).to_pylist() == [text is not None and is_writable(text) for text in texts]
+
+
+@settings(max_examples=60)
+@given(given_rows=scored_rows(), place=st.integers(min_value=0), letter=st.sampled_from(list('",\n\r\t\x00.1é')))
+def test_changed_file_is_refused_or_says_what_it_then_says(
+    given_rows: tuple[pa.Table, list[float]], place: int, letter: str
+) -> None:
+    rows, values = given_rows
+    text = write_scored_csv(rows, np.array(values, dtype=np.float32), "buy")
+    place %= len(text)
+    changed = text[:place] + letter + text[place + 1 :]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scored.csv"
+        path.write_bytes(changed.encode())
+        try:
+            found = read_with_our_reader(path)
+        except ContractError:
+            return
+        assert found == read_with_csv(path)

@@ -6,9 +6,20 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.evaluate import assign_tenths, summarise_tenths
+from training.quality import order_by_score, summarise_tenths
 
 Customers = tuple[np.ndarray, list[str]]
+
+
+def assign_tenths(scores: np.ndarray, keys: list[str]) -> np.ndarray:
+    """The tenth of each customer, as the summary cuts the order of their scores."""
+    order = order_by_score(scores, keys)
+    labels = np.ones(len(scores), np.int8)
+    sizes = [tenth.people for tenth in summarise_tenths(scores, labels, order)]
+    numbers = [tenth.tenth for tenth in summarise_tenths(scores, labels, order)]
+    tenths = np.empty(len(scores), dtype=np.int64)
+    tenths[order] = np.repeat(numbers, sizes)
+    return tenths
 
 
 @st.composite
@@ -65,7 +76,7 @@ def test_summary_counts_everybody_once_and_predicts_in_order(given_customers: Cu
     scores, keys = given_customers
     labels = np.random.default_rng(seed).integers(0, 2, size=len(scores)).astype(np.int8)
     labels[0] = 1
-    summary = summarise_tenths(scores, labels, assign_tenths(scores, keys))
+    summary = summarise_tenths(scores, labels, order_by_score(scores, keys))
     assert sum(tenth.people for tenth in summary) == len(scores)
     assert sum(tenth.positives for tenth in summary) == labels.sum()
     predicted = [round(tenth.predicted, 9) for tenth in summary]

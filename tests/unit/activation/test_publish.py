@@ -7,57 +7,37 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import awswrangler as wr
 import numpy as np
-import pyarrow as pa
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import EndpointConnectionError
 
 from activation import publish
-from contracts.errors import ContractError, VerificationError
-from contracts.run_settings import FILE_NAME as SETTINGS_NAME
-from contracts.run_settings import Segment
-from contracts.segment_file import header, write_scored_csv
+from activation.s3 import upload
+from contracts.errors import VerificationError
+from contracts.evaluation import Check
+from contracts.naming import package_group
+from contracts.run_settings import Goal, Segment
 from contracts.segment_manifest import SegmentManifest, parse_manifest, verify_files
 from tests.embedded_aws import TwoAccounts
-from tests.strategies import endpoints_of
+from tests.scored_runs import HEADER, evaluation_of, scored_texts, write_run
 from tests.worlds import SETTINGS
 
-HEADER = ",".join(header("buy")) + "\n"
 BUCKET = "spring-data"
-TWO_SEGMENTS = replace(SETTINGS, segments=(Segment("likely", "buy", 10.0), Segment("all", "buy", 100.0)))
+HELD_BACK = replace(SETTINGS, segments=(Segment("likely", "buy", 40.0, holdout_percent=25.0),))
 
 
 @pytest.fixture(scope="module", autouse=True)
 def bucket(accounts: TwoAccounts) -> None:
     """The bucket that segments are published to."""
     accounts.s3().create_bucket(Bucket=BUCKET)
+    accounts.s3().put_object(Bucket=BUCKET, Key="model.tar.gz", Body=b"a model")
 
 
-def scored_texts(size: int = 100, files: int = 3) -> list[str]:
-    """Scored CSVs of so many customers, each with a score of its own."""
-    rows = pa.table(endpoints_of(size))
-    scores = np.random.default_rng(3).permutation(np.linspace(0, 1, size)).astype(np.float32)
-    step = -(-size // files)
-    return [
-        write_scored_csv(rows.slice(start, step), scores[start : start + step], "buy") for start in range(0, size, step)
-    ]
-
-
-def write_run(ml_dir: Path, texts: list[str], settings: Any = TWO_SEGMENTS) -> Path:
-    """Write the inputs of the step."""
-    inputs = ml_dir / "processing" / "input"
-    (inputs / "scored").mkdir(parents=True)
-    for number, text in enumerate(texts):
-        (inputs / "scored" / f"shard-{number:05d}.parquet.out").write_bytes(text.encode())
-    (inputs / "settings").mkdir()
-    (inputs / "settings" / SETTINGS_NAME).write_bytes(settings.to_json())
-    return ml_dir
-
-
-def run(ml_dir: Path, prefix: str, bucket: str = BUCKET, goal: str = "buy") -> int:
+def run(ml_dir: Path, prefix: str, bucket: str = BUCKET, **changes: str) -> int:
     """Run the step."""
-    options = {"goal": goal, "status": "candidate", "model": "arn:model/1", "as-of": "2026-06-30"}
-    options |= {"ml-dir": str(ml_dir), "execution-id": "exec1", "uri": f"s3://{bucket}/{prefix}"}
+    options = {"goal": "buy", "status": "candidate", "model": "s3://models/model.tar.gz", "as-of": "2026-06-30"}
+    options |= {"ml-dir": str(ml_dir), "execution-id": "exec1", "uri": f"s3://{bucket}/{prefix}"} | changes
     return publish.main([text for key, value in options.items() for text in (f"--{key}", value)])
 
 
@@ -69,88 +49,6 @@ def message(ml_dir: Path) -> str:
 def read_manifest(accounts: TwoAccounts, prefix: str) -> SegmentManifest:
     """The manifest below a prefix."""
     return parse_manifest(json.loads(accounts.read(BUCKET, f"{prefix}/manifest.json")), prefix)
-
-
-# -- reading scored CSVs
-
-
-def read(tmp_path: Path, *texts: str) -> list[publish.ScoredLine]:
-    """Read scored CSVs as the step does."""
-    return publish.read_population(write_run(tmp_path, list(texts)) / "processing" / "input" / "scored", "buy")
-
-
-def test_every_line_of_every_file_is_read_once(tmp_path: Path) -> None:
-    texts = scored_texts(100)
-    population = read(tmp_path, *texts)
-    expected = "".join(text.removeprefix(HEADER) for text in texts)
-    assert b"".join(scored.line for scored in population).decode() == expected
-
-
-def test_no_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "shard-00000.parquet").write_bytes(b"not scored")
-    with pytest.raises(ContractError, match="there is no scored CSV") as caught:
-        publish.read_population(tmp_path, "buy")
-    assert caught.value.where == str(tmp_path)
-
-
-@pytest.mark.parametrize("is_same_file", [True, False], ids=["in one file", "in two files"])
-def test_id_that_comes_twice_is_refused_by_name(tmp_path: Path, is_same_file: bool) -> None:
-    line = "EMAIL,{0}@example.com,id-1,k{0},0.500000\n"
-    first, second = line.format(1), line.format(2)
-    texts = [HEADER + first + second] if is_same_file else [HEADER + first, HEADER + second]
-    with pytest.raises(ContractError, match="endpoint id-1 comes twice") as caught:
-        read(tmp_path, *texts)
-    assert caught.value.where == f"shard-{len(texts) - 1:05d}.parquet.out"
-
-
-@pytest.mark.parametrize(
-    "score", ["1.000001", "-0.500000", "nan", "inf", "", "0.5", "half", "1e-3", "0_0.00000", " 0.500000"]
-)
-def test_score_that_is_not_one_is_refused_by_endpoint(tmp_path: Path, score: str) -> None:
-    with pytest.raises(ContractError, match=f"endpoint id-1 has the score {score}"):
-        read(tmp_path, f"{HEADER}EMAIL,a@example.com,id-1,k1,{score}\n")
-
-
-def test_header_in_the_middle_of_a_file_is_refused(tmp_path: Path) -> None:
-    first, second, _ = scored_texts()
-    with pytest.raises(ContractError, match=r"endpoint Id has the score Metrics.buy_score"):
-        read(tmp_path, first + second)
-
-
-def test_scores_of_another_goal_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="the header is not that of a scored CSV"):
-        read(tmp_path, HEADER.replace("buy", "leave"))
-
-
-# -- writing segments
-
-
-@pytest.mark.parametrize("part_bytes", [400, 1000, 100_000])
-def test_parts_keep_their_limit_and_each_has_the_header(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_bytes: int
-) -> None:
-    monkeypatch.setattr(publish, "PART_BYTES", part_bytes)
-    population = read(tmp_path / "in", *scored_texts(100))
-    segment = publish.write_segment(tmp_path, Segment("all", "buy", 100.0), population)
-    parts = [(tmp_path / file.key).read_text() for file in segment.files]
-    assert [file.key for file in segment.files] == [f"segments/all/part-{n:04d}.csv" for n in range(len(parts))]
-    assert max(len(part.encode()) for part in parts) <= part_bytes
-    assert all(part.startswith(HEADER) and part.count(HEADER) == 1 for part in parts)
-    assert (len(parts) == 1) == (part_bytes == 100_000)
-    lines = [line for part in parts for line in part.removeprefix(HEADER).splitlines(keepends=True)]
-    assert [line.encode() for line in lines] == [scored.line for scored in publish.rank(population)[0]]
-    assert [file.rows for file in segment.files] == [part.count("\n") - 1 for part in parts]
-    for file, following in zip(segment.files, parts[1:], strict=False):
-        assert file.bytes + len(following.splitlines(keepends=True)[1].encode()) > part_bytes
-
-
-def test_numbers_of_a_segment_are_those_of_its_lines(tmp_path: Path) -> None:
-    segment = publish.write_segment(tmp_path, Segment("likely", "buy", 10.0), read(tmp_path / "in", *scored_texts(100)))
-    lines = (tmp_path / segment.files[0].key).read_text().splitlines()[1:]
-    scores = [float(line.rsplit(",", 1)[1]) for line in lines]
-    assert (segment.people, segment.lowest_score) == (10, min(scores))
-    assert segment.expected == round(sum(scores), 1)
-    assert segment.waterfall == (("scored", 100), ("address used by another", 0), ("below the cut", 90))
 
 
 # -- publishing
@@ -165,7 +63,10 @@ def test_all_segments_of_the_goal_are_published_and_verified(accounts: TwoAccoun
         "first/segments/likely/part-0000.csv",
     ]
     manifest = read_manifest(accounts, "first")
-    assert (manifest.status, manifest.model, manifest.as_of) == ("candidate", "arn:model/1", "2026-06-30")
+    assert (manifest.status, manifest.model, manifest.as_of) == (
+        *("candidate", "s3://models/model.tar.gz"),
+        "2026-06-30",
+    )
     assert (manifest.execution_id, manifest.notice) == ("exec1", SETTINGS.notice)
     for segment in manifest.segments:
         for file in segment.files:
@@ -192,7 +93,7 @@ def test_upload_that_breaks_off_leaves_no_manifest_not_even_an_old_one(accounts:
     first, second = (file.key for segment in manifest.segments for file in segment.files)
     (folder / first).write_bytes(accounts.read(BUCKET, f"broken/{first}"))
     with pytest.raises(FileNotFoundError):  # the disk has lost the second file
-        publish.upload(folder, manifest, f"s3://{BUCKET}/broken")
+        upload(folder, manifest, f"s3://{BUCKET}/broken")
     assert accounts.keys(BUCKET, "broken/") == [f"broken/{first}"]
     assert second != first
 
@@ -205,15 +106,148 @@ def test_file_that_arrives_changed_is_noticed_and_no_manifest_written(accounts: 
             (tmp_path / file.key).parent.mkdir(parents=True)
             (tmp_path / file.key).write_bytes(accounts.read(BUCKET, f"changed/{file.key}")[:-1] + b" ")
     with pytest.raises(VerificationError, match="is not what was published"):
-        publish.upload(tmp_path, manifest, f"s3://{BUCKET}/changed")
+        upload(tmp_path, manifest, f"s3://{BUCKET}/changed")
     assert "changed/manifest.json" not in accounts.keys(BUCKET, "changed/")
 
 
 def test_bucket_that_is_not_there_fails_with_the_services_reason(accounts: TwoAccounts, tmp_path: Path) -> None:
     ml_dir = write_run(tmp_path / "ml", scored_texts())
-    with pytest.raises(ClientError, match="NoSuchBucket"):
-        run(ml_dir, "x", bucket="no-such-bucket")
+    assert run(ml_dir, "x", bucket="no-such-bucket") == 1
+    assert message(ml_dir).startswith("the segments can't be uploaded · s3://no-such-bucket/x")
     assert "NoSuchBucket" in message(ml_dir)
+
+
+def test_connection_that_breaks_halfway_leaves_no_manifest(
+    accounts: TwoAccounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = wr.s3.upload
+
+    def break_at_the_second(local_file: str, path: str) -> None:
+        if path.endswith("segments/all/part-0000.csv"):
+            raise EndpointConnectionError(endpoint_url="https://s3")
+        send(local_file=local_file, path=path)
+
+    monkeypatch.setattr(wr.s3, "upload", break_at_the_second)
+    ml_dir = write_run(tmp_path / "ml", scored_texts())
+    assert run(ml_dir, "halfway") == 1
+    assert "the segments can't be uploaded" in message(ml_dir)
+    assert "without a manifest nothing counts as published" in message(ml_dir)
+    assert accounts.keys(BUCKET, "halfway/") == ["halfway/segments/likely/part-0000.csv"]
+
+
+def test_full_disk_is_a_clear_error_and_publishes_nothing(
+    accounts: TwoAccounts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def full(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "part-0000.csv" and path.parent.name == "all":
+            path = Path("/dev/full")  # takes no byte, and says so as a full disk does
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", full)
+    ml_dir = write_run(tmp_path / "ml", scored_texts())
+    assert run(ml_dir, "full") == 1
+    assert message(ml_dir).startswith("the segments can't be written to the step's own disk")
+    assert "No space left on device" in message(ml_dir)
+    assert "VolumeSizeInGB" in message(ml_dir)
+    assert accounts.keys(BUCKET, "full/") == []
+    assert list((ml_dir / "processing").iterdir()) == [ml_dir / "processing" / "input"]
+
+
+# -- the gate, and whose evaluation it is
+
+
+def test_candidate_that_failed_its_gate_is_not_published_and_says_why(accounts: TwoAccounts, tmp_path: Path) -> None:
+    weak = evaluation_of(auc=0.581)
+    error = Check("calibration", 0.12, 0.1, False, comparison="at most")
+    ml_dir = write_run(tmp_path / "ml", [], evaluation=replace(weak, checks=(*weak.checks, error)))
+    assert run(ml_dir, "weak") == 0
+    assert message(ml_dir) == "nothing published: auc 0.581, at least 0.600; calibration 0.120, at most 0.100"
+    assert accounts.keys(BUCKET, "weak/") == []
+
+
+def test_evaluation_of_another_goal_is_refused(accounts: TwoAccounts, tmp_path: Path) -> None:
+    ml_dir = write_run(tmp_path / "ml", scored_texts(), evaluation=evaluation_of(goal="leave"))
+    assert run(ml_dir, "stranger") == 1
+    assert "the evaluation is of goal leave, not buy" in message(ml_dir)
+
+
+def register(accounts: TwoAccounts, evaluation_uri: str | None, status: str = "Approved") -> str:
+    """Register a model package; return its ARN."""
+    sagemaker: Any = accounts.brand.client("sagemaker")
+    group = package_group(SETTINGS.project, "buy")
+    metrics = {"ContentType": "application/json", "S3Uri": evaluation_uri}
+    with_metrics = {"ModelMetrics": {"ModelQuality": {"Statistics": metrics}}} if evaluation_uri else {}
+    groups = sagemaker.list_model_package_groups()["ModelPackageGroupSummaryList"]
+    if group not in [found["ModelPackageGroupName"] for found in groups]:
+        sagemaker.create_model_package_group(ModelPackageGroupName=group)
+    container = {"Image": "image", "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"}
+    package = sagemaker.create_model_package(
+        ModelPackageGroupName=group,
+        ModelApprovalStatus=status,
+        InferenceSpecification={
+            "Containers": [container],
+            "SupportedContentTypes": ["application/x-parquet"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+        **with_metrics,
+    )
+    return str(package["ModelPackageArn"])
+
+
+def test_approved_model_is_published_with_the_evaluation_of_its_package(accounts: TwoAccounts, tmp_path: Path) -> None:
+    evaluation = evaluation_of()
+    reach = tuple(replace(point, positives=10**9) for point in evaluation.reach)
+    accounts.s3().put_object(Bucket=BUCKET, Key="evaluation.json", Body=replace(evaluation, reach=reach).to_json())
+    arn = register(accounts, f"s3://{BUCKET}/evaluation.json")
+    ml_dir = write_run(tmp_path / "ml", scored_texts(), evaluation=evaluation_of(goal="leave"))
+    assert run(ml_dir, "approved", status="approved", model=arn) == 0
+    manifest = read_manifest(accounts, "approved")
+    assert (manifest.status, manifest.model) == ("approved", arn)
+    row = manifest.reach[-1]  # with so many positives in the test only chance is left: scores 0, 1/99 ... 1
+    variance = sum(p * (1 - p) for p in np.linspace(0, 1, 100))
+    assert row.high - row.expected == pytest.approx(1.96 * variance**0.5, abs=0.11)
+
+
+@pytest.mark.parametrize("uri", [None, f"s3://{BUCKET}/nowhere.json"], ids=["none registered", "file is gone"])
+def test_approved_model_without_evaluation_publishes_nothing(
+    accounts: TwoAccounts, tmp_path: Path, uri: str | None
+) -> None:
+    ml_dir = write_run(tmp_path / "ml", scored_texts())
+    assert run(ml_dir, "unjudged", status="approved", model=register(accounts, uri)) == 1
+    assert "evaluation" in message(ml_dir)
+    assert accounts.keys(BUCKET, "unjudged/") == []
+
+
+def test_model_that_is_not_approved_publishes_nothing(accounts: TwoAccounts, tmp_path: Path) -> None:
+    arn = register(accounts, f"s3://{BUCKET}/evaluation.json", status="PendingManualApproval")
+    ml_dir = write_run(tmp_path / "ml", scored_texts())
+    assert run(ml_dir, "pending", status="approved", model=arn) == 1
+    assert "the model is PendingManualApproval" in message(ml_dir)
+    assert accounts.keys(BUCKET, "pending/") == []
+
+
+# -- holdout
+
+
+def test_held_back_people_are_written_beside_the_segments(accounts: TwoAccounts, tmp_path: Path) -> None:
+    assert run(write_run(tmp_path / "ml", scored_texts(), HELD_BACK), "held") == 0
+    assert accounts.keys(BUCKET, "held/") == [
+        "held/holdouts/likely.csv",
+        "held/manifest.json",
+        "held/segments/likely/part-0000.csv",
+    ]
+    (segment,) = read_manifest(accounts, "held").segments
+    title, *held = accounts.read(BUCKET, "held/holdouts/likely.csv").decode().splitlines()
+    assert title == "User.UserId"
+    assert (segment.people, segment.holdout, len(held)) == (30, 10, 10)
+    text = accounts.read(BUCKET, "held/segments/likely/part-0000.csv").decode()
+    assert [key for key in held if f",{key}," in text] == []
+    assert dict(segment.waterfall)["held back"] == 10
+
+
+# -- what does not depend on the people
 
 
 def test_publishing_over_a_broken_attempt_leaves_no_stale_file(accounts: TwoAccounts, tmp_path: Path) -> None:
@@ -254,3 +288,12 @@ def test_status_is_candidate_or_approved_and_nothing_else(tmp_path: Path, capsys
         publish.main(["--ml-dir", str(tmp_path), "--status", "promoted"])
     assert caught.value.code == 2
     assert "promoted" in capsys.readouterr().err
+
+
+def test_project_with_more_goals_than_an_application_has_attributes_is_refused(
+    accounts: TwoAccounts, tmp_path: Path
+) -> None:
+    goals = (*SETTINGS.goals, *(Goal(f"goal{number}", "purchase", 90, 0.6) for number in range(250)))
+    ml_dir = write_run(tmp_path / "ml", scored_texts(), replace(SETTINGS, goals=goals))
+    assert run(ml_dir, "many") == 1
+    assert "251 attributes, an application takes 250" in message(ml_dir)

@@ -19,8 +19,9 @@ def test_bundle_is_sorted_and_holds_code_of_the_container_rooms_only() -> None:
     code = collect_code()
     assert list(code) == sorted(code)
     assert {name.split("/")[0] for name in code} == set(CONTAINER_ROOMS)
-    assert {name.rsplit(".", 1)[1] for name in code} == {"py", "sql"}
+    assert {name.rsplit(".", 1)[1] for name in code} == {"py", "sql", "html", "css", "js"}
     assert "processing/features.sql" in code
+    assert {name.split("/")[1] for name in code if name.endswith((".html", ".css", ".js"))} == {"templates"}
     for room in CONTAINER_ROOMS:
         expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / room).rglob("*.py")}
         assert expected == {name for name in code if name.startswith(f"{room}/") and name.endswith(".py")}

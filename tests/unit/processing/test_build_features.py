@@ -13,15 +13,19 @@ import pytest
 
 from contracts.errors import ContractError
 from contracts.run_settings import RunSettings
-from processing.build_features import build_features, main
+from processing.build_features import Job, build_features, main
 from tests.worlds import AS_OF, HORIZON_DAYS, SETTINGS, TRAINING_DATE, with_snapshots, write_inputs, write_table
+
+
+def job(tmp_path: Path, settings: RunSettings = SETTINGS, *, is_training: bool = True) -> Job:
+    """The step's job on the inputs in ``tmp_path``."""
+    return Job(settings, AS_OF, tmp_path / "input", tmp_path / "out", is_training)
 
 
 def build(tmp_path: Path, settings: RunSettings = SETTINGS, *, is_training: bool = True) -> Path:
     """Run the step on the inputs in ``tmp_path`` and return the folder of its outputs."""
-    out = tmp_path / "out"
-    build_features(settings, AS_OF, tmp_path / "input", out, is_training=is_training)
-    return out
+    build_features(job(tmp_path, settings, is_training=is_training))
+    return tmp_path / "out"
 
 
 def feature_table(out: Path) -> pd.DataFrame:
@@ -184,7 +188,7 @@ def test_addresses_that_the_format_forbids_are_dropped_and_counted(tmp_path: Pat
     contacts = tables["contacts"]
     contacts.loc[[1, 2, 3], "address"] = ["a\tb@example.com", "x" * 101 + "@example.com", "line\nbreak@example.com"]
     write_table(tmp_path / "input", "contacts", contacts)
-    summary = build_features(SETTINGS, AS_OF, tmp_path / "input", tmp_path / "out", is_training=False)
+    summary = build_features(job(tmp_path, is_training=False))
     assert "3 endpoints left out (no such address)" in summary
     assert not {"k000001", "k000002", "k000003"} & set(shards(tmp_path / "out")["User.UserId"])
 
@@ -252,7 +256,7 @@ def test_what_can_not_be_an_address_is_dropped_and_counted(tmp_path: Path, chann
     contacts = tables["contacts"]
     contacts.loc[1, ["channel_type", "address"]] = [channel, address]
     write_table(tmp_path / "input", "contacts", contacts)
-    summary = build_features(SETTINGS, AS_OF, tmp_path / "input", tmp_path / "out", is_training=False)
+    summary = build_features(job(tmp_path, is_training=False))
     assert "1 endpoints left out (no such address)" in summary
 
 

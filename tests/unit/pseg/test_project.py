@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contracts.errors import SettingsError
-from contracts.run_settings import Goal, Segment
-from pseg.project import Project, read_project
+from contracts.run_settings import Goal, Segment, Words
+from pseg.project import read_project
 
 BASE = {
     "name": 'name = "spring"',
@@ -35,9 +35,10 @@ def test_project_becomes_run_settings_with_defaults_filled_in(tmp_path: Path) ->
     assert project.as_of == date(2026, 6, 30)
     assert project.folder == tmp_path
     settings = project.run_settings()
-    assert settings.goals == (Goal("buy", "purchase", 90, 0.60),)
+    assert settings.goals == (Goal("buy", "purchase", 90, 0.60, words=Words(title="Buy within 90 days")),)
     assert settings.segments == (Segment("likely", "buy", 10.0),)
     assert (settings.data_bucket, settings.results_bucket) == ("pseg-spring-data", "pseg-spring-results")
+    assert settings.query is not None
     assert (settings.query.collaboration, settings.query.partner_columns) == ("spring", ("age", "attribute_date"))
     assert settings.to_json() == read_project(tmp_path / "project.toml").run_settings().to_json()
 
@@ -48,6 +49,7 @@ def test_what_is_set_wins_over_every_default(tmp_path: Path) -> None:
     aws = '[aws]\nregion = "eu-central-1"\ndata_bucket = "mine"\nresults_bucket = "theirs"'
     training = "[training]\nsnapshots = 3\nseed = 11"
     settings = read_project(written(tmp_path, query=query, aws=aws, training=training)).run_settings()
+    assert settings.query is not None
     assert (settings.query.collaboration, settings.query.match_keys_table) == ("shared", "keys")
     assert (settings.query.partner_table, settings.query.deadline_seconds) == ("people", 120)
     assert (settings.partner_columns_are_static, settings.max_duplicate_percent) == (True, 7.5)
@@ -63,8 +65,7 @@ def test_what_is_set_wins_over_every_default(tmp_path: Path) -> None:
         ({"goals": GOAL + '\ncolour = "red"'}, "goals.0.colour"),
         ({"aws": '[aws]\ncolour = "red"'}, "aws.colour"),
         ({"name": ""}, "name"),
-        ({"tables": '[tables]\nevents = "e.parquet"'}, "tables.contacts"),
-        ({"query": ""}, "query"),
+        ({"tables": '[tables]\nevents = "e.parquet"'}, "tables"),
         ({"goals": ""}, "goals"),
         ({"segments": "segments = []", "tables": "", "query": "", "goals": ""}, "tables"),
         ({"goals": GOAL.replace("90", '"90"')}, "goals.0.horizon_days"),
@@ -73,11 +74,10 @@ def test_what_is_set_wins_over_every_default(tmp_path: Path) -> None:
         ({"as_of": "as_of = 2026-06-30T12:00:00"}, "as_of"),
         ({"query": BASE["query"] + "\npartner_columns_are_static = 1"}, "query.partner_columns_are_static"),
         ({"query": '[query]\ncolumns = "age"'}, "query.columns"),
-        ({"query": "[query]\ncolumns = []"}, "query.columns"),
         ({"query": '[query]\ncolumns = ["age; DROP TABLE x"]'}, "query.columns.0"),
         ({"query": BASE["query"] + "\ndeadline_seconds = 5"}, "query.deadline_seconds"),
         ({"query": BASE["query"] + "\nmax_duplicate_percent = 101.0"}, "query.max_duplicate_percent"),
-        ({"goals": GOAL.replace("90", "0")}, "goals.0.horizon_days"),
+        ({"goals": GOAL.replace("90", "-1")}, "goals.0.horizon_days"),
         ({"goals": GOAL + "\nminimum_auc = 1.0"}, "goals.0.minimum_auc"),
         ({"goals": GOAL + "\nminimum_auc = 0.4"}, "goals.0.minimum_auc"),
         ({"goals": GOAL.replace("buy", "Buy")}, "goals.0.name"),
@@ -88,6 +88,18 @@ def test_what_is_set_wins_over_every_default(tmp_path: Path) -> None:
         ({"segments": f"{SEGMENT}\n{SEGMENT.replace('likely', '../likely')}"}, "segments.1.name"),
         ({"name": 'name = "Spring Sale"'}, "name"),
         ({"name": "name = 5"}, "name"),
+        ({"query": BASE["query"] + '\nrule = "ANY"'}, "query.rule"),
+        ({"segments": SEGMENT + '\nchannel = "email"'}, "segments.0.channel"),
+        ({"segments": SEGMENT + "\nminimum_score = 1.5"}, "segments.0.minimum_score"),
+        ({"segments": SEGMENT + "\nmax_size = -1"}, "segments.0.max_size"),
+        ({"segments": SEGMENT + "\nholdout_percent = 100"}, "segments.0.holdout_percent"),
+        ({"goals": GOAL + "\nbetter = 0"}, "goals.0.better"),
+        ({"goals": GOAL + f"\nverb = '{'x' * 41}'"}, "goals.0.verb"),
+        ({"money": "[money]\ncost_per_contact = -0.01"}, "money.cost_per_contact"),
+        ({"money": '[money]\ncurrency = ""'}, "money.currency"),
+        ({"privacy": '[privacy]\nname_partner_columns = "no"'}, "privacy.name_partner_columns"),
+        ({"report": "[report]\nbrand = 5"}, "report.brand"),
+        ({"aws": "[aws]\nprocessing_instances = 0"}, "aws.processing_instances"),
         ({"training": "[training]\nsnapshots = 13"}, "training.snapshots"),
         ({"training": "[training]\nseed = -1"}, "training.seed"),
         ({"aws": '[aws]\ndata_bucket = "My Bucket"'}, "aws.data_bucket"),
@@ -99,8 +111,8 @@ def test_wrong_key_is_named_with_its_file(tmp_path: Path, changes: dict[str, str
     with pytest.raises(SettingsError) as caught:
         read_project(written(tmp_path, **changes))
     assert caught.value.what.startswith(f"{key}: ")
-    assert caught.value.where == str(tmp_path / "project.toml")
-    assert "pseg init" in caught.value.fix
+    assert re.fullmatch(rf"{re.escape(str(tmp_path / 'project.toml'))}(:\d+)?", caught.value.where)
+    assert caught.value.fix
 
 
 @pytest.mark.parametrize(
@@ -112,7 +124,7 @@ def test_wrong_key_is_named_with_its_file(tmp_path: Path, changes: dict[str, str
             "two goals have the same name: ['buy_1', 'buy1']",
         ),
         ({"segments": f"{SEGMENT}\n{SEGMENT}"}, "two segments have the same name: ['likely', 'likely']"),
-        ({"segments": SEGMENT.replace("buy", "leave")}, "segment likely names the goal leave; there are ['buy']"),
+        ({"segments": SEGMENT.replace("buy", "leave")}, "segment likely names the goal leave; there are: buy"),
         ({"query": '[query]\ncolumns = ["age", "age"]'}, "query.columns: age is named more than once"),
         (
             {"query": '[query]\ncolumns = ["age", "customer_key"]'},
@@ -137,13 +149,13 @@ def test_contradiction_is_named_with_its_file(tmp_path: Path, changes: dict[str,
     with pytest.raises(SettingsError) as caught:
         read_project(written(tmp_path, **changes))
     assert words in caught.value.what
-    assert caught.value.where == str(tmp_path / "project.toml")
+    assert caught.value.where.startswith(str(tmp_path / "project.toml"))
 
 
 def test_all_problems_are_counted_and_the_first_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         read_project(written(tmp_path, name="name = 5", more="[colour]"))
-    assert caught.value.why == "2 problem(s) in all"
+    assert caught.value.why == "2 problems in all"
 
 
 @pytest.mark.parametrize(
@@ -178,32 +190,3 @@ def test_table_that_is_not_there_is_named_with_file_and_key(tmp_path: Path, tabl
         project.location(table)
     assert caught.value.where == str(tmp_path / "project.toml")
     assert "Parquet file" in caught.value.fix
-
-
-def test_template_documents_every_key_and_shows_the_true_defaults() -> None:
-    template = files("pseg").joinpath("project_template.toml").read_text(encoding="utf-8")
-    for name in Project.model_fields:
-        assert name in template
-    for table, model in (("query", "QueryTable"), ("training", "TrainingTable"), ("aws", "AwsTable")):
-        section = template.split(f"[{table}]")[1].split("\n\n")[0]
-        fields = Project.model_fields[table].annotation.model_fields  # type: ignore[union-attr]
-        assert set(fields) <= {line.lstrip("# ").split(" =")[0] for line in section.splitlines()}, model
-
-
-def test_uncommented_template_parses_to_the_defaults(tmp_path: Path) -> None:
-    template = files("pseg").joinpath("project_template.toml").read_text(encoding="utf-8")
-    template = template.replace("PROJECT_NAME", "spring")
-    lines = [
-        line.removeprefix("# ") if " = " in line or line.startswith("# [") else line for line in template.split("\n")
-    ]
-    (tmp_path / "project.toml").write_text("\n".join(line for line in lines if not line.startswith("One ")))
-    shown = read_project(tmp_path)
-    plain = tmp_path / "plain"
-    plain.mkdir()
-    (plain / "project.toml").write_text(template)
-    defaults = read_project(plain)
-    assert shown.training == defaults.training
-    assert shown.query.model_copy(update={"collaboration": ""}) == defaults.query
-    assert shown.goals == defaults.goals
-    assert shown.run_settings().data_bucket == defaults.run_settings().data_bucket
-    assert shown.aws.transform_vcpus == defaults.aws.transform_vcpus

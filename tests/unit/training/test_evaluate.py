@@ -19,6 +19,7 @@ from sklearn import metrics
 from contracts.errors import ContractError
 from contracts.evaluation import Evaluation, read_evaluation
 from contracts.feature_table import FINGERPRINT_KEY, read_feature_table
+from contracts.segment_file import ENDPOINT_COLUMNS
 from inference.handler import CONTENT_TYPE, Model, model_fn, transform_fn
 from tests.known_truth import make_customers, train_model
 from tests.worlds import SETTINGS
@@ -57,7 +58,7 @@ def shipped(ml_dir: Path, model: Model) -> tuple[np.ndarray, np.ndarray]:
     """Scores of the test customers from the CSV that the handler ships, and what happened."""
     rows, table, _ = make_customers(3000, seed=5)
     tested = rows.filter(pa.array(part == "test" for part in rows["split"].to_pylist()))
-    columns = {name: pa.array(["x"] * tested.num_rows) for name in ("ChannelType", "Address", "Id", "User.UserId")}
+    columns = {name: tested["customer_key"] for name in ENDPOINT_COLUMNS}
     shard = pa.table(columns | {name: tested[name] for name in table.names})
     sink = io.BytesIO()
     pq.write_table(shard.replace_schema_metadata({FINGERPRINT_KEY: table.fingerprint.encode()}), sink)
@@ -71,7 +72,7 @@ def test_metrics_are_scikit_learns_on_the_shipped_scores(
     evaluation: Evaluation, shipped: tuple[np.ndarray, np.ndarray]
 ) -> None:
     scores, labels = shipped
-    assert evaluation.auc == metrics.roc_auc_score(labels, scores)
+    assert evaluation.auc == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
     assert evaluation.average_precision == metrics.average_precision_score(labels, scores)
     assert evaluation.log_loss == metrics.log_loss(labels, scores)
     assert evaluation.brier == metrics.brier_score_loss(labels, scores)
@@ -132,7 +133,8 @@ def test_label_that_never_varies_is_refused(model: Model, label: int) -> None:
 
 def test_summary_says_how_good_the_model_is(ml_dir: Path, evaluation: Evaluation) -> None:
     message = (ml_dir / "output" / "message").read_text()
-    assert message.startswith(f"AUC {evaluation.auc:.3f} passed, top tenth buys {evaluation.tenths[0].lift:.1f} times")
+    lift = evaluation.tenths[0].lift
+    assert message.startswith(f"AUC {evaluation.auc:.3f} passed, the top tenth did it {lift:.1f} times the average")
     assert f"{evaluation.people:,} test customers" in message
 
 

@@ -1,0 +1,119 @@
+"""Doorway *customers*: a ready table, one row per customer, features and labels as they are. Written by the brand.
+
+Which column is what stands in project.toml under [columns] and at the goals; all others are features: numbers, booleans
+or short texts. Refused by name: a column missing or of another type, a label other than 0 or 1, an infinite value, a
+text that is no category, a date as a feature, two columns whose names differ only in case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contracts.errors import ContractError
+from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX
+from contracts.run_settings import ReadyTable
+from contracts.table import KINDS, Column, TableContract, count_true, read_batches
+
+SPLIT_VALUES = ("train", "validation", "test")
+MAX_TEXT = 256  # characters; a longer text is no category
+REMEDY = "look at [columns] in project.toml: it says which column is what, and ignore = [...] leaves columns out"
+
+
+def customers_contract(table: ReadyTable, labels: tuple[str, ...], is_training: bool) -> TableContract:
+    """Build the contract of one project's ready table.
+
+    Only training needs labels (missing where a customer is only scored), split and time; scoring leaves them out.
+    """
+    columns = [Column(table.customer_key, "key")]
+    if table.hashed_id:
+        columns.append(Column(table.hashed_id, "text", may_be_null=True))
+    if is_training:
+        columns += [Column(label, "label", may_be_null=True) for label in labels]
+        columns += [Column(name, "text", may_be_null=True, allowed=SPLIT_VALUES) for name in (table.split,) if name]
+        columns += [Column(name, "order") for name in (table.time,) if name]
+    else:
+        unread = [name for name in (*labels, table.split, table.time) if name]
+        columns += [Column(name, "any", is_required=False, may_be_null=True) for name in unread]
+    columns += [Column(name, "boolean") for name in (table.may_match, table.may_contact) if name]
+    columns += [Column(name, "any", may_be_null=True) for name in table.ignore]
+    return TableContract(name="customers", columns=tuple(columns), remedy=REMEDY)
+
+
+def feature_columns(schema: pa.Schema, contract: TableContract) -> list[str]:
+    """List the columns of a ready table that are features, in its order."""
+    named = {column.name for column in contract.columns}
+    return [name for name in schema.names if name not in named]
+
+
+def check_features(schema: pa.Schema, contract: TableContract, where: str) -> list[str]:
+    """Check names and types of the features; return them.
+
+    Raises
+    ------
+    ContractError
+        If two names differ only in case, a name is one of ours, or a type can't be a feature.
+    """
+    folded = [name.casefold() for name in schema.names]
+    if twice := sorted({name for name in schema.names if folded.count(name.casefold()) > 1}):
+        raise ContractError(
+            f"columns of customers have one name: {', '.join(twice)}",
+            where=where,
+            why="names that differ only in case are one name in SQL",
+            fix="rename one of them",
+        )
+    names = feature_columns(schema, contract)
+    for name in names:
+        type_ = schema.field(name).type
+        if name in KEY_COLUMNS or name.startswith(LABEL_PREFIX) or not name.strip() or "\x00" in name:
+            raise ContractError(
+                f"a feature can't be named {name!r}", where=where, why="the feature table uses it", fix="rename it"
+            )
+        if not (KINDS["value"](type_) or pa.types.is_null(type_)):
+            raise ContractError(
+                f"column {name} of customers can't be a feature: {type_}",
+                where=where,
+                why="features are numbers, booleans or texts",
+                fix=f"turn it into one of these, or leave it out: [columns] ignore = [{name!r}]",
+            )
+    if not names:
+        raise ContractError("customers has no feature column", where=where, fix=REMEDY)
+    return names
+
+
+def check_feature_values(batch: pa.RecordBatch, names: list[str], where: str) -> None:
+    """Refuse infinite numbers and texts that are no category; NaN means missing."""
+    for name in names:
+        values = batch.column(name)
+        if pa.types.is_floating(values.type) and (bad := count_true(pc.is_inf(values))):
+            raise ContractError(
+                f"column {name} of customers is infinite in {bad:,} of {batch.num_rows:,} rows",
+                where=where,
+                fix="write no value where there is none",
+            )
+        if KINDS["text"](values.type) and not pa.types.is_null(values.type):
+            long = count_true(pc.greater(pc.utf8_length(values.cast(pa.string())), MAX_TEXT))
+            if long:
+                raise ContractError(
+                    f"column {name} of customers has a text over {MAX_TEXT} characters in {long:,} rows",
+                    where=where,
+                    why="a text feature is a category, and this is none",
+                    fix=f"leave it out: [columns] ignore = [{name!r}]",
+                )
+
+
+def read_customers(folder: Path, contract: TableContract) -> Iterator[pa.RecordBatch]:
+    """Read a ready table's files in order, checked before their rows are given out.
+
+    Raises
+    ------
+    ContractError
+        If there is no file, a file is broken, or its columns or rows break the contract.
+    """
+    for batch in read_batches(folder, contract):
+        names = check_features(batch.schema, contract, where=folder.name)
+        check_feature_values(batch, names, where=folder.name)
+        yield batch

@@ -1,0 +1,1 @@
+"""The report's templates, style sheet and script, as package data."""

@@ -1,0 +1,47 @@
+"""Where the contract forbids to name the partner's columns, no name of one is anywhere in the page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from insights.partner_names import hide_partner_names
+from insights.report import render_report
+from tests.report_runs import COLUMNS, rich_run, sparse_run
+
+RICH = rich_run()
+FORBIDDEN = replace(RICH, run=replace(RICH.run, may_name_partner_columns=False))
+
+
+def test_no_name_and_no_trait_of_the_partner_is_in_the_page() -> None:
+    allowed, forbidden = (render_report(run).replace("<wbr>", "") for run in (RICH, FORBIDDEN))
+    for name in (*COLUMNS, "Redeemed points in 90 days"):
+        assert name in allowed
+        assert name not in forbidden
+
+
+def test_own_names_stay() -> None:
+    page = render_report(FORBIDDEN).replace("<wbr>", "")
+    assert "days_since_last_order" in page
+    assert "Ordered in the last 30 days" in page
+
+
+def test_one_column_has_one_number_wherever_it_stands() -> None:
+    hidden = hide_partner_names(FORBIDDEN)
+    buy, lapse = hidden.evaluations
+    assert hidden.run.facts.partner_columns[0] == "fact 1 from Harbour Points"
+    assert next(row.feature for row in buy.strengths if row.party == "partner") == "fact 1 from Harbour Points"
+    assert [row.name for row in buy.shifts if row.party == "partner"] == ["fact 1 from Harbour Points"]
+    assert lapse.quality is not None
+    assert lapse.quality.reasons[1].text.endswith("fact 1 from Harbour Points drifted.")
+
+
+def test_name_inside_another_word_is_no_name() -> None:
+    facts = replace(FORBIDDEN.run.facts, partner_columns=("age",))
+    run = replace(FORBIDDEN, run=replace(FORBIDDEN.run, facts=facts))
+    quality = hide_partner_names(run).evaluations[0].quality
+    assert quality is not None
+    assert "as often as the average customer" in quality.reasons[0].text
+
+
+def test_run_without_a_partner_is_as_it_was() -> None:
+    assert hide_partner_names(sparse_run()) == sparse_run()

@@ -1,0 +1,168 @@
+"""How good a ranking is, in numbers with their intervals and in one word with its reasons.
+
+Pure functions of scores and labels. Intervals are 95 %. Sources stand at each formula.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from contracts.evaluation import CalibrationGroup, Check, Quality, ReachPoint, Reason, Tenth
+from contracts.run_settings import Words
+
+Scores = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int8]
+Order = npt.NDArray[np.int64]
+
+Z = 1.959963984540054  # two-sided 95 %
+GROUPS = 12
+JUDGE_POSITIVES = 100
+PLAN_POSITIVES = 500
+TOTAL_TOLERANCE = 0.10
+TENTH_TOLERANCE = 0.03
+BANDS = (
+    (20.0, "Poor", "Do not use it to choose people."),
+    (40.0, "Fair", "Useful for a first cut. Test before you spend."),
+    (60.0, "Good", "Good enough to choose people and plan numbers."),
+    (math.inf, "Excellent", "Rarely seen. Check the leak tests before you believe it."),
+)
+
+
+def order_by_score(scores: Scores, keys: list[str]) -> Order:
+    """Order customers by score, highest first; equal scores by key, so that runs repeat."""
+    return np.lexsort((np.array(keys, dtype=str), -scores)).astype(np.int64)
+
+
+def auc_interval(scores: Scores, labels: Labels) -> tuple[float, float, float]:
+    """Area under the ROC curve with its interval, cut to [0, 1].
+
+    Parameters
+    ----------
+    scores, labels : ndarray of shape (n_customers,)
+        Labels hold both 0 and 1.
+
+    Notes
+    -----
+    DeLong, DeLong, Clarke-Pearson, Biometrics 44(3), 1988, computed by ranks as in Sun and Xu, IEEE Signal Processing
+    Letters 21(11), 2014.
+    """
+    positive, negative = scores[labels == 1], scores[labels == 0]
+    ranks = rankdata(np.concatenate([positive, negative]))
+    above = (ranks[: len(positive)] - rankdata(positive)) / len(negative)
+    below = 1 - (ranks[len(positive) :] - rankdata(negative)) / len(positive)
+    spread = sum(float(part.var(ddof=1)) / len(part) for part in (above, below) if len(part) > 1)
+    auc = float(above.mean())
+    half = Z * math.sqrt(spread)
+    return auc, max(0.0, auc - half), min(1.0, auc + half)
+
+
+def rate_interval(positives: int, people: int) -> tuple[float, float]:
+    """Interval of a rate (Wilson, Journal of the American Statistical Association 22, 1927)."""
+    rate = positives / people
+    centre = rate + Z**2 / (2 * people)
+    half = Z * math.sqrt(rate * (1 - rate) / people + Z**2 / (4 * people**2))
+    return max(0.0, (centre - half) / (1 + Z**2 / people)), min(1.0, (centre + half) / (1 + Z**2 / people))
+
+
+def summarise_tenths(scores: Scores, labels: Labels, order: Order) -> tuple[Tenth, ...]:
+    """Compare prediction and outcome in ten groups of equal size (they differ by one at most), highest scores first.
+
+    ``lift`` is the group's rate over the overall rate.
+    """
+    base = labels.mean()
+    tenths = 1 + (10 * np.arange(len(order))) // max(len(order), 1)
+    rows = []
+    for tenth in range(1, 11):
+        chosen = order[tenths == tenth]
+        if not len(chosen):
+            continue
+        positives, happened = int(labels[chosen].sum()), float(labels[chosen].mean())
+        low, high = rate_interval(positives, len(chosen))
+        predicted = float(scores[chosen].mean())
+        rows.append(Tenth(tenth, len(chosen), positives, predicted, happened, happened / base, low, high))
+    return tuple(rows)
+
+
+def summarise_calibration(scores: Scores, labels: Labels, order: Order) -> tuple[CalibrationGroup, ...]:
+    """Compare prediction and outcome in twelve groups of equal size, lowest scores first."""
+    rows = []
+    for chosen in np.array_split(order[::-1], GROUPS):
+        if len(chosen):
+            positives = int(labels[chosen].sum())
+            low, high = rate_interval(positives, len(chosen))
+            rows.append(
+                CalibrationGroup(len(chosen), float(scores[chosen].mean()), float(labels[chosen].mean()), low, high)
+            )
+    return tuple(rows)
+
+
+def summarise_reach(labels: Labels, order: Order) -> tuple[ReachPoint, ...]:
+    """Count who is reached in the best 1, 2 ... 100 percent; the share is rounded up, as a segment's cut is."""
+    found = np.cumsum(labels[order])
+    sizes = [-(-len(order) * percent // 100) for percent in range(1, 101)]
+    return tuple(ReachPoint(percent, size, int(found[size - 1])) for percent, size in enumerate(sizes, start=1))
+
+
+def judge(
+    auc: tuple[float, float, float],
+    tenths: tuple[Tenth, ...],
+    checks: tuple[Check, ...],
+    positives: int,
+    rates: tuple[float, float],
+    words: Words,
+) -> Quality:
+    """Say in one word how good the ranking is: by the lower end of its interval, capped where its numbers do not hold.
+
+    Parameters
+    ----------
+    auc : tuple of float
+        Value and interval.
+    rates : tuple of float
+        Mean prediction and share that happened, in the test.
+    """
+    score, low, high = (100 * (2 * value - 1) for value in auc)
+    people = sum(tenth.people for tenth in tenths)
+    if failed := [check for check in checks if not check.is_passed]:
+        word = "Stopped: " + ", ".join(check.title or check.name for check in failed)
+        return Quality(word, score, low, high, "It was not registered, and nobody was chosen with it.")
+    if positives < JUDGE_POSITIVES:
+        word = f"Too little data to judge: {positives:,} {words.noun}, {JUDGE_POSITIVES} needed"
+        return Quality(word, score, low, high, "Bring more customers, or wait for more of them.")
+    place = next(number for number, (top, _, _) in enumerate(BANDS) if low < top)
+    caps = cap_reasons(tenths, positives, rates, words)
+    if caps:
+        place = min(place, 1)
+    reasons = [
+        Reason("ok", f"The best tenth of the customers {words.past} {tenths[0].lift:.1f} times as often as average."),
+        Reason("ok", f"It was tested on {people:,} customers it had never seen; {positives:,} of them {words.past}."),
+        *([] if caps else [Reason("ok", f"It predicted {rates[0]:.1%} and {rates[1]:.1%} happened.")]),
+        *(Reason("watch", text) for text in caps),
+    ]
+    if place < 2 and not caps:
+        wanted = BANDS[place][0]
+        reasons.append(
+            Reason("watch", f"To be {BANDS[place + 1][1]}, the low end of its score must rise to {wanted:.0f}.")
+        )
+    return Quality(BANDS[place][1], score, low, high, BANDS[place][2], tuple(reasons))
+
+
+def cap_reasons(tenths: tuple[Tenth, ...], positives: int, rates: tuple[float, float], words: Words) -> list[str]:
+    """Say why a ranking is at most Fair, and what would raise it."""
+    predicted, happened = rates
+    reasons = []
+    if positives < PLAN_POSITIVES:
+        reasons.append(
+            f"Only {positives:,} {words.noun} in the test: {PLAN_POSITIVES} would let it be better than Fair."
+        )
+    if abs(predicted - happened) > TOTAL_TOLERANCE * happened:
+        reasons.append(
+            f"It predicted {predicted:.1%} and {happened:.1%} happened: to plan with, a tenth off is the most."
+        )
+    worst = max((max(t.low - t.predicted, t.predicted - t.high) for t in tenths), default=0.0)
+    if worst > TENTH_TOLERANCE:
+        reasons.append(f"One tenth is off by {100 * worst:.0f} points beyond its range: 3 are allowed.")
+    return reasons
