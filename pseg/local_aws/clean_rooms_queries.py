@@ -1,65 +1,32 @@
-"""Protected queries: from SQL text to a checked plan, and from a plan to result files.
+"""Protected queries: from an analysis to a checked plan.
 
-Comes in: Spark SQL, the tables of a collaboration with their analysis rules, and who runs it. Goes out: a plan, then a
-stream of record batches from a sealed DuckDB, written as part files. Refused: everything that the rule does not name.
-``RULE_CHECKS`` is where a rule's checker plugs in; only LIST runs here yet.
+Comes in: SQL or a template with its values, the tables of a collaboration with their analysis rules. Goes out: a plan
+for DuckDB. Refused: everything that the rules do not allow. ``RULE_CHECKS`` is where a rule's checker plugs in.
 
-Sources: AWS Clean Rooms User Guide, "Analysis rules - list", "Running SQL queries", "Error codes".
+Source: AWS Clean Rooms User Guide, "Analysis rules - list", "Custom analysis rule".
 """
 
 from __future__ import annotations
 
-import logging
 import re
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import duckdb
-import pyarrow as pa
-from pyarrow import csv, parquet
-from sqlglot import ErrorLevel, exp, parse, tokenize
+from sqlglot import ErrorLevel, exp
 from sqlglot.errors import SqlglotError
-from sqlglot.optimizer.qualify import qualify
-from sqlglot.tokenizer_core import TokenType
+from sqlglot.optimizer.scope import Scope, traverse_scope
 
-logger = logging.getLogger(__name__)
-
-MEMORY_LIMIT = "1GB"  # of one query; what does not fit goes to its temporary folder
-DISK_LIMIT = "20GB"
-PART_ROWS = 102_400  # rows of one part file, a multiple of DuckDB's vector so that parts repeat exactly
-RUN_TIME_LIMIT_SECONDS = 12 * 3600.0  # User Guide, "Service roles": results of longer queries need a delivery role
-CRPU_PER_WORKER = {"CR.1X": 2, "CR.4X": 8, "CR.8X": 16}
-DEFAULT_WORKERS = 16  # of CR.1X: 32 CRPU
-
-GLUE_TYPES = {
-    "string": "VARCHAR",
-    "boolean": "BOOLEAN",
-    "tinyint": "TINYINT",
-    "smallint": "SMALLINT",
-    "int": "INTEGER",
-    "integer": "INTEGER",
-    "bigint": "BIGINT",
-    "float": "FLOAT",
-    "double": "DOUBLE",
-    "date": "DATE",
-    "timestamp": "TIMESTAMP",
-    "binary": "BLOB",
-}
-SIZED_TYPES = {"char": "VARCHAR", "varchar": "VARCHAR", "decimal": None}  # None: the size is kept
-FAMILIES = (  # a Parquet column may be read as a Glue type of the same family
-    r"(U?(TINY|SMALL|BIG|)INT|U?INTEGER)$",
-    r"(FLOAT|DOUBLE)$",
-    r"DECIMAL",
-    r"TIMESTAMP",
-    r"VARCHAR$",
-    r"BOOLEAN$",
-    r"DATE$",
-    r"BLOB$",
+from pseg.local_aws.clean_rooms_sql import (
+    Analysis,
+    QueryRefused,
+    RoomTable,
+    bind,
+    cast_as_spark,
+    duckdb_type,
+    literal,
+    parse_query,
+    resolve,
+    tables_of,
 )
 
 _EXPRESSION = frozenset({"this", "expression"})
@@ -95,43 +62,15 @@ WORDS = {  # what a user would call it
     "side": "outer join",
     "db": "a qualified name",
 }
-
-
-class QueryRefused(Exception):
-    """The SQL breaks a rule; answered before anything runs. ``violations`` holds one sentence for each."""
-
-    def __init__(self, *violations: str) -> None:
-        super().__init__("; ".join(violations))
-        self.violations = violations
-
-
-class QueryFailed(Exception):
-    """A query that was started cannot finish; ``code`` is one of the service's error codes."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class QueryCancelled(Exception):
-    """The query was stopped by its runner."""
-
-
-@dataclass(frozen=True)
-class RoomTable:
-    """A table associated with a collaboration, as a query may see it: only allowed columns, with their Glue types."""
-
-    name: str
-    owner: str
-    columns: Mapping[str, str]
-    partition_keys: frozenset[str]
-    database: str
-    glue_table: str
-    role_arn: str
-    rule_type: str
-    policy: Mapping[str, Any]
-    receivers: frozenset[str]
-    not_ready: tuple[str, ...] = ()
+CUSTOM_REFUSED: dict[type[exp.Expr], str] = {  # what DuckDB has not, or answers otherwise than Spark in silence
+    exp.Anonymous: "a function that it does not know",
+    exp.DayOfWeek: "a function that counts from another day",
+    exp.Quantile: "a function that does not interpolate",
+    exp.UDTF: "rows from expressions",
+    exp.Pivot: "PIVOT",
+    exp.QueryTransform: "TRANSFORM",
+    exp.TableSample: "TABLESAMPLE",
+}
 
 
 @dataclass(frozen=True)
@@ -142,112 +81,70 @@ class Plan:
     reads: tuple[tuple[RoomTable, tuple[str, ...]], ...]
 
 
-# -- from text to plan
-
-
-def prepare(sql: str, tables: Mapping[str, RoomTable], runner: str) -> Plan:
-    """Check a query against the rules of the tables it names, and translate it from its syntax tree (never its text).
+def prepare(analysis: Analysis, tables: Mapping[str, RoomTable]) -> Plan:
+    """Check an analysis against the rules of the tables it names; translate it from its syntax tree (never its text).
 
     Parameters
     ----------
-    sql : str
-        Spark SQL.
+    analysis : Analysis
+        What is to run, and who runs it.
     tables : mapping of lower-case name to RoomTable
         All tables of the collaboration.
-    runner : str
-        Account id of the member who runs the query.
 
     Raises
     ------
     QueryRefused
         With every violation found.
     """
-    select = parse_select(sql)
-    named = {table.name.lower() for table in select.find_all(exp.Table)} - {
-        cte.alias.lower() for cte in select.find_all(exp.CTE)
-    }
-    used = {name: tables[name] for name in sorted(named) if name in tables}
+    values = {name: literal(name, kind, text) for name, (kind, text) in analysis.parameters.items()}
+    query = bind(parse_query(analysis.sql), values)
+    used = {name: tables[name] for name in tables_of(query, tables)}
     violations = [
-        *odd_sources(select),
-        *(f"table {name} is not associated with this collaboration" for name in sorted(named - set(tables))),
-    ]
-    violations += [
         f"table {table.name} is not ready for queries: {', '.join(table.not_ready)}"
         for table in used.values()
         if table.not_ready
     ]
     kinds = {table.rule_type for table in used.values() if table.rule_type}
-    if not used and not violations:
-        violations.append("the query reads no table of this collaboration")
     if len(kinds) > 1:
         violations.append(f"tables of different analysis rule types cannot be mixed: {', '.join(sorted(kinds))}")
     if violations:
         raise QueryRefused(*violations)
     check = RULE_CHECKS.get(kind := kinds.pop())
     if check is None:
-        raise QueryRefused(
-            f"this version of the embedded AWS does not run queries under {kind} rules yet, only under LIST rules"
-        )
-    resolved = check(select, used, runner)
+        raise QueryRefused(f"this version of the embedded AWS does not run queries under {kind} rules yet")
+    resolved = check(query, used, analysis)
     reads: dict[str, set[str]] = {name: set() for name in used}
-    aliases = {table.alias_or_name: table.name for table in resolved.find_all(exp.Table)}
-    for column in resolved.find_all(exp.Column):
-        reads[aliases[column.table]].add(column.name)
+    for scope in traverse_scope(resolved):
+        for column in scope.columns:
+            if isinstance(source := scope.sources.get(column.table), exp.Table):
+                reads[source.name].add(column.name)
+    nested = [
+        f"column {column} of table {name} has the nested type {used[name].columns[column]}"
+        for name, columns in reads.items()
+        for column in sorted(columns)
+        if not duckdb_type(used[name].columns[column])
+    ]
     names = resolved.named_selects
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise QueryRefused(f"two columns of the result have the same name: {', '.join(twice)}; give one an alias")
+        nested.append(f"two columns of the result have the same name: {', '.join(twice)}; give one an alias")
+    if nested:
+        raise QueryRefused(*nested)
     ordered = resolved.order_by(*(str(position) for position in range(1, len(names) + 1)))
     try:
         text = ordered.sql(dialect="duckdb", identify=True, comments=False, unsupported_level=ErrorLevel.RAISE)
     except SqlglotError as error:
         raise QueryRefused(f"the embedded AWS cannot run this SQL as Spark would: {error}") from error
-    return Plan(text, tuple((used[name], tuple(sorted(columns))) for name, columns in reads.items()))
+    # a table of which no column is read still gives its rows, so one column stands for them
+    return Plan(
+        text,
+        tuple((used[name], tuple(sorted(columns or [*used[name].columns][:1]))) for name, columns in reads.items()),
+    )
 
 
-def parse_select(sql: str) -> exp.Select:
-    """Parse exactly one SELECT statement in the Spark dialect."""
-    try:
-        tokens = tokenize(sql, read="spark")
-        if any(token.token_type == TokenType.STRING and sql[token.start] == '"' for token in tokens):
-            raise QueryRefused("text in double quotes: Spark takes it as text, not as a name; write 'text' or `name`")
-        trees = parse(sql, read="spark", error_level=ErrorLevel.RAISE)
-    except SqlglotError as error:
-        raise QueryRefused(f"the SQL does not parse: {plain(error)}") from error
-    except RecursionError as error:
-        raise QueryRefused("the SQL is nested too deeply") from error
-    if len(trees) != 1 or not isinstance(trees[0], exp.Select):
-        raise QueryRefused("a protected query is exactly one SELECT statement")
-    if trees[0].args.get("hint"):
-        raise QueryRefused("hints (/*+ ... */) are not part of the embedded AWS")
-    return trees[0]
+# -- LIST rules
 
 
-def plain(error: Exception) -> str:
-    """First line of an error, without the parser's terminal colours."""
-    return re.sub(r"\x1b\[\d+m", "", str(error)).strip().split("\n")[0]
-
-
-def odd_sources(select: exp.Select) -> Iterator[str]:
-    """Name every source that is not the plain name of a table: functions, paths, names with a database."""
-    for table in select.find_all(exp.Table):
-        if not isinstance(table.this, exp.Identifier):
-            yield f"{table.sql('spark')} is not a table of the collaboration: functions cannot be read from"
-        elif table.args.get("db"):
-            yield f"{table.sql('spark')} is not a table of the collaboration: write its name alone"
-
-
-def resolve(select: exp.Select, tables: Mapping[str, RoomTable]) -> exp.Select:
-    """Give every column its table and every star its columns, by the allowed columns; names become lower case."""
-    schema: dict[str, object] = {name: dict(table.columns) for name, table in tables.items()}
-    try:
-        resolved = qualify(select.copy(), dialect="spark", schema=schema, expand_alias_refs=False)
-    except SqlglotError as error:
-        known = "; ".join(f"{table.name}({', '.join(table.columns)})" for table in tables.values())
-        raise QueryRefused(f"{plain(error)}: the allowed columns are {known}") from error
-    return resolved
-
-
-def check_list(select: exp.Select, tables: Mapping[str, RoomTable], runner: str) -> exp.Select:
+def check_list(select: exp.Query, tables: Mapping[str, RoomTable], analysis: Analysis) -> exp.Query:
     """Apply LIST rules and return the resolved query.
 
     Raises
@@ -255,11 +152,15 @@ def check_list(select: exp.Select, tables: Mapping[str, RoomTable], runner: str)
     QueryRefused
         With every violation found.
     """
+    if not isinstance(select, exp.Select):
+        raise QueryRefused("LIST rule: a query is exactly one SELECT statement")
+    if analysis.template_arn:
+        raise QueryRefused("LIST rule: analysis templates run only under CUSTOM rules")
     if violations := [*list_syntax(select)]:
         raise QueryRefused(*violations)
-    resolved = resolve(select, tables)
+    resolved = resolve(select, tables, aliases=False)
     sources = {table.alias_or_name: tables[table.name] for table in resolved.find_all(exp.Table)}
-    violations = [*list_output(resolved, sources), *list_joins(resolved, sources, runner)]
+    violations = [*list_output(resolved, sources), *list_joins(resolved, sources, analysis.runner)]
     if violations:
         raise QueryRefused(*violations)
     return resolved
@@ -297,7 +198,7 @@ def list_syntax(select: exp.Select) -> Iterator[str]:
             yield "LIST rule: IS stands only before NULL and NOT NULL"
 
 
-def list_output(select: exp.Select, sources: Mapping[str, RoomTable]) -> Iterator[str]:
+def list_output(select: exp.Query, sources: Mapping[str, RoomTable]) -> Iterator[str]:
     """Yield columns in SELECT and WHERE that are not list columns, and outputs that are not columns."""
     for output in select.expressions:
         if not isinstance(output.unalias(), exp.Column):
@@ -307,16 +208,13 @@ def list_output(select: exp.Select, sources: Mapping[str, RoomTable]) -> Iterato
     for place, node in places:
         for column in node.find_all(exp.Column):
             table = sources[column.table]
-            glue_type = table.columns[column.name]
             if column.name in table.policy["listColumns"]:
-                if not duckdb_type(glue_type):
-                    yield f"LIST rule: column {column.name} of table {table.name} has the nested type {glue_type}"
                 continue
             kind = "a join column" if column.name in table.policy["joinColumns"] else "not a list column"
             yield f"Column(s) [{column.name}] is not allowed in {place}: {kind} in the LIST rule of table {table.name}"
 
 
-def list_joins(select: exp.Select, sources: Mapping[str, RoomTable], runner: str) -> Iterator[str]:
+def list_joins(select: exp.Query, sources: Mapping[str, RoomTable], runner: str) -> Iterator[str]:
     """Yield joins that are not inner equality joins on join columns, and the lack of a join to the runner's table."""
     joins = select.args.get("joins") or []
     if not joins or runner not in {table.owner for table in sources.values()}:
@@ -362,182 +260,79 @@ def join_leaves(condition: exp.Expr) -> Iterator[exp.Expr]:
         yield condition
 
 
-RuleCheck = Callable[[exp.Select, Mapping[str, RoomTable], str], exp.Select]
-RULE_CHECKS: dict[str, RuleCheck] = {"LIST": check_list}
+# -- CUSTOM rules
 
 
-def duckdb_type(glue_type: str) -> str | None:
-    """DuckDB's name of a Glue type; None for nested types and those not known."""
-    name, _, size = glue_type.strip().lower().partition("(")
-    if name in SIZED_TYPES and re.fullmatch(r"\d+\s*(,\s*\d+\s*)?\)", size or "10,0)"):
-        return SIZED_TYPES[name] or f"DECIMAL({size or '10,0)'}"
-    return None if size else GLUE_TYPES.get(name)
+def check_custom(query: exp.Query, tables: Mapping[str, RoomTable], analysis: Analysis) -> exp.Query:
+    """Apply CUSTOM rules and return the resolved query.
+
+    Raises
+    ------
+    QueryRefused
+        With every violation found.
+    """
+    if violations := [*custom_permission(tables, analysis), *custom_syntax(query)]:
+        raise QueryRefused(*violations)
+    resolved = resolve(query, tables, aliases=True)
+    if violations := sorted(set().union(*origins(resolved, tables))):
+        raise QueryRefused(*violations)
+    cast_as_spark(resolved)
+    return resolved
 
 
-# -- from plan to rows
+def custom_permission(tables: Mapping[str, RoomTable], analysis: Analysis) -> Iterator[str]:
+    """Yield the tables whose rule allows neither this template nor any query of its author."""
+    what = f"analysis template {analysis.template_arn}" if analysis.template_arn else "queries"
+    for table in tables.values():
+        allowed, providers = table.policy["allowedAnalyses"], table.policy.get("allowedAnalysisProviders", ())
+        if analysis.template_arn not in allowed and not ("ANY_QUERY" in allowed and analysis.author in providers):
+            yield f"CUSTOM rule of table {table.name} does not allow {what} of account {analysis.author}"
 
 
-@dataclass(frozen=True)
-class Source:
-    """Files of one folder of a table, with the values of its partition."""
-
-    files: tuple[Path, ...]
-    partition: Mapping[str, str]
-
-
-def quoted(name: str) -> str:
-    """Quote a name for DuckDB."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-class Engine:
-    """A DuckDB of its own for one query: loads the columns that the plan reads, is sealed, then runs the plan."""
-
-    def __init__(self, folder: Path) -> None:
-        self.connection = duckdb.connect(
-            str(folder / "query.duckdb"),
-            config={
-                "autoload_known_extensions": False,
-                "autoinstall_known_extensions": False,
-                "python_enable_replacements": False,
-                "memory_limit": MEMORY_LIMIT,
-                "max_temp_directory_size": DISK_LIMIT,
-                "threads": 2,
-            },
-        )
-        self.connection.execute("SET TimeZone = 'UTC'")
-
-    def load(self, table: RoomTable, columns: Sequence[str], sources: Iterator[Source]) -> None:
-        """Copy columns of Parquet files into the engine.
-
-        Raises
-        ------
-        QueryFailed
-            ``INVALID_RESOURCE`` if files are not Parquet, or a column is absent or of another type than Glue says.
-        """
-        kinds = {column: duckdb_type(table.columns[column]) for column in columns}
-        declared = ", ".join(f"{quoted(column)} {kind}" for column, kind in kinds.items())
-        self.connection.execute(f"CREATE TABLE {quoted(table.name)} ({declared or 'nothing INTEGER'})")
-        for source in sources:
-            files = [str(file) for file in source.files]
-            reader = "read_parquet(?, union_by_name = true, hive_partitioning = false)"
-            try:
-                found = {
-                    row[0].lower(): row[1]
-                    for row in self.connection.execute(f"DESCRIBE FROM {reader}", [files]).fetchall()
-                }
-                for column in columns:
-                    if column not in source.partition:
-                        check_column(table, column, str(kinds[column]), found.get(column))
-                values: list[str | None] = [
-                    source.partition[column] for column in columns if column in source.partition
-                ]
-                values = [None if value == "__HIVE_DEFAULT_PARTITION__" else value for value in values]
-                taken = ", ".join(
-                    f"CAST({'?' if column in source.partition else quoted(column)} AS {kinds[column]})"
-                    for column in columns
-                )
-                insert = f"INSERT INTO {quoted(table.name)} SELECT {taken} FROM {reader}"  # noqa: S608  names are quoted
-                self.connection.execute(insert, [*values, files])
-            except (duckdb.OutOfMemoryException, duckdb.InterruptException):
-                raise
-            except duckdb.Error as error:
-                logger.info("table %s cannot be read: %s", table.name, error)
-                raise QueryFailed(
-                    "INVALID_RESOURCE",
-                    f"table {table.name}: a data file is not readable Parquet, or has values that do not fit its types",
-                ) from error
-
-    def seal(self) -> None:
-        """Close files, network, extensions and settings to what runs from here on."""
-        self.connection.execute("SET enable_external_access = false")
-        self.connection.execute("SET lock_configuration = true")
-
-    def batches(self, plan: Plan) -> pa.RecordBatchReader:
-        """Run the plan; rows come in the order of their columns."""
-        return self.connection.sql(plan.sql).to_arrow_reader(PART_ROWS)
-
-    @contextmanager
-    def interruptible(self, stop: threading.Event, deadline: float) -> Iterator[None]:
-        """Interrupt whatever runs inside when ``stop`` is set or the deadline (monotonic seconds) has passed."""
-        finished = threading.Event()
-
-        def watch() -> None:
-            while not finished.wait(0.05):
-                if stop.is_set() or time.monotonic() > deadline:
-                    self.connection.interrupt()
-
-        watcher = threading.Thread(target=watch, name="protected-query-watch", daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            finished.set()
-            watcher.join()
-            self.connection.close()
+def custom_syntax(query: exp.Query) -> Iterator[str]:
+    """Yield what the embedded AWS does not run."""
+    for node in query.walk():
+        for kind, what in CUSTOM_REFUSED.items():
+            if isinstance(node, kind):
+                yield f"the embedded AWS does not run {node.sql('spark', comments=False)[:80]} ({what})"
+        if isinstance(node, exp.With) and node.recursive:
+            yield "the embedded AWS does not run WITH RECURSIVE"
+        if isinstance(node, exp.Star):
+            whole = node.parent if isinstance(node.parent, exp.Column) else node
+            if not isinstance(whole.parent, exp.Select | exp.Count):
+                yield "a star stands only in SELECT and in COUNT(*)"
+    for output in query.selects:
+        if not output.output_name and not output.is_star:
+            yield f"{output.sql('spark', comments=False)[:80]} needs a name: give it an alias"
 
 
-def check_column(table: RoomTable, column: str, declared: str, found: str | None) -> None:
-    """Compare a column's Parquet type with its Glue type."""
-    if found is None:
-        raise QueryFailed(
-            "INVALID_RESOURCE", f"table {table.name}: column {column} is in Glue but in none of the data files"
-        )
-    if not any(re.match(family, declared) and re.match(family, found) for family in FAMILIES) and found != '"NULL"':
-        glue = table.columns[column]
-        raise QueryFailed(
-            "INVALID_RESOURCE", f"table {table.name}: column {column} is {glue} in Glue but {found} in Parquet"
-        )
+def origins(query: exp.Query, tables: Mapping[str, RoomTable]) -> list[set[str]]:
+    """Tell for each output column which disallowed columns it is made from, through whatever subqueries.
+
+    User Guide, "Custom analysis rule", disallowed output columns: they may be joined on and filtered by.
+    """
+    scopes = traverse_scope(query)
+    owners = {id(column): scope for scope in scopes for column in scope.columns if column.table in scope.sources}
+    made: dict[int, list[set[str]]] = {}
+
+    def outputs(scope: Scope) -> list[exp.Expr]:
+        return scope.expression.selects if isinstance(scope.expression, exp.Query) else []
+
+    def origin(column: exp.Column) -> set[str]:
+        source = owners[id(column)].sources[column.table]
+        if isinstance(source, Scope):
+            return made[id(source)][[one.alias_or_name for one in outputs(source)].index(column.name)]
+        why = f"disallowed by the CUSTOM rule of table {source.name}"
+        disallowed = column.name in tables[source.name].policy.get("disallowedOutputColumns", ())
+        return {f"Column(s) [{column.name}] is not allowed in select: {why}"} if disallowed else set()
+
+    for scope in scopes:
+        parts = [made[id(part)] for part in scope.set_operation_scopes] or [
+            [set().union(*map(origin, output.find_all(exp.Column))) for output in outputs(scope)]
+        ]
+        made[id(scope)] = [set().union(*same) for same in zip(*parts, strict=True)]
+    return made[id(scopes[-1])]
 
 
-def failure(error: Exception) -> tuple[str, str]:
-    """Error code and message of a run-time error. Engine texts may quote data, so they go to the log only."""
-    if isinstance(error, QueryFailed):
-        return error.code, str(error)
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return "INSUFFICIENT_COMPUTE", "the query needs more memory or disk than it may use"
-    if isinstance(error, duckdb.Error | pa.ArrowException):
-        logger.info("query failed in the engine: %s", error)
-        return "MALFORMED_QUERY", f"the query does not fit the types or values of its columns ({type(error).__name__})"
-    logger.error("query failed inside the embedded AWS", exc_info=error)
-    return "INTERNAL_ERROR", "the embedded AWS failed in this query; see its log"
-
-
-# -- from rows to result files
-
-
-class PartFiles:
-    """Result files of one receiver; ``single`` puts all rows into one. An empty result is one file without rows."""
-
-    def __init__(self, folder: Path, result_format: str, single: bool, schema: pa.Schema) -> None:
-        folder.mkdir()
-        self.folder, self.result_format, self.single, self.schema = folder, result_format, single, schema
-        self.files: list[Path] = []
-        self.open_next()
-
-    def open_next(self) -> None:
-        """Begin the next part."""
-        self.files.append(self.folder / f"part-{len(self.files):05d}.{self.result_format.lower()}")
-        make = parquet.ParquetWriter if self.result_format == "PARQUET" else csv.CSVWriter
-        self.writer = make(self.files[-1], self.schema)
-        self.rows = 0
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Add rows."""
-        if self.rows and not self.single:
-            self.writer.close()
-            self.open_next()
-        self.writer.write_batch(batch)
-        self.rows += batch.num_rows
-
-    def close(self) -> list[Path]:
-        """Finish and name the files."""
-        self.writer.close()
-        return self.files
-
-
-def crpu_hours(compute: Mapping[str, Any], seconds: float) -> float:
-    """CRPU-hours billed: at least 60 seconds of all workers (pricing page of AWS Clean Rooms)."""
-    worker = compute.get("worker", {})
-    workers = worker.get("number", DEFAULT_WORKERS)
-    return float(CRPU_PER_WORKER[worker.get("type", "CR.1X")] * workers * max(60.0, seconds) / 3600)
+RuleCheck = Callable[[exp.Query, Mapping[str, RoomTable], Analysis], exp.Query]
+RULE_CHECKS: dict[str, RuleCheck] = {"LIST": check_list, "CUSTOM": check_custom}

@@ -102,6 +102,11 @@ class Step:
     needs: frozenset[str]
     branch: tuple[str, bool] | None
 
+    @property
+    def after(self) -> frozenset[str]:
+        """Steps that come before it: those it needs, and the condition whose branch it stands in."""
+        return self.needs | ({self.branch[0]} if self.branch else frozenset())
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -142,9 +147,8 @@ def read_definition(text: str) -> Plan:
             check_step(step, steps, parameters)
     except ExpressionError as error:
         raise invalid(f"Pipeline definition: {error}") from error
-    graph = {step.name: step.needs | ({step.branch[0]} if step.branch else set()) for step in steps.values()}
     try:
-        TopologicalSorter(graph).prepare()
+        TopologicalSorter({step.name: step.after for step in steps.values()}).prepare()
     except CycleError as error:
         raise invalid(f"Pipeline steps form a cycle: {' -> '.join(error.args[1])}") from error
     return Plan(parameters, steps)

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from moto.core.utils import get_service_model
 
 from pseg.local_aws.session import Credential
 from pseg.local_aws.sts import account_of, assume_for_service
-from pseg.local_aws.wire import AwsError, Call, EmbeddedAws, Handler
+from pseg.local_aws.wire import AwsError, Call, EmbeddedAws, Handler, outside_model
 
 Record = dict[str, Any]
 
@@ -61,7 +60,7 @@ REFUSED: dict[str, str] = {
     "CreatePipeline": "PipelineVersionAliases",
     "UpdatePipeline": "PipelineVersionAliases",
     "DescribePipeline": "PipelineVersionId PipelineVersionAlias",
-    "StartPipelineExecution": "SelectiveExecutionConfig PipelineVersionId PipelineVersionAlias MlflowExperimentName",
+    "StartPipelineExecution": "PipelineVersionId PipelineVersionAlias MlflowExperimentName",
 }
 
 
@@ -115,7 +114,9 @@ class SageMaker:
 
         def register(handler: Handler) -> Handler:
             def checked(call: Call, parameters: dict[str, Any]) -> dict[str, Any] | None:
-                check(shape, parameters)
+                for path, value, rule in outside_model(shape, parameters):
+                    wrong = f"Value '{str(value)[:200]}' at '{path}' failed to satisfy constraint: {rule}"
+                    raise invalid(f"1 validation error detected: {wrong}")
                 refuse(name, parameters)
                 return handler(call, parameters)
 
@@ -144,68 +145,6 @@ class SageMaker:
     def tag(self, arn: str, tags: list[dict[str, str]] | None) -> None:
         """Add or replace tags of a resource."""
         self.tags.setdefault(arn, {}).update({tag["Key"]: tag["Value"] for tag in tags or ()})
-
-
-def check(shape: Any, value: Any, path: str = "") -> None:
-    """Hold one value against its shape: required members, lengths, ranges, patterns and enumerations.
-
-    botocore's client checks types and little else; these are the errors that the service itself would answer.
-
-    Raises
-    ------
-    AwsError
-        ``ValidationException`` that names value, path and constraint.
-    """
-    if shape is None:
-        return
-    metadata = shape.metadata
-    kind = shape.type_name
-    if kind == "structure":
-        for name in shape.required_members:
-            if value.get(name) is None:
-                raise constraint("null", below(path, name), "Member must not be null")
-        for name, member in shape.members.items():
-            if value.get(name) is not None:
-                check(member, value[name], below(path, name))
-        return
-    size = len(value) if kind in ("list", "map", "string") else value if kind in ("integer", "long", "float") else None
-    if size is not None:
-        noun = "value" if kind in ("integer", "long", "float") else "length"
-        if size < metadata.get("min", size):
-            raise constraint(value, path, f"Member must have {noun} greater than or equal to {metadata['min']}")
-        if size > metadata.get("max", size):
-            raise constraint(value, path, f"Member must have {noun} less than or equal to {metadata['max']}")
-    if kind == "list":
-        for index, item in enumerate(value, 1):
-            check(shape.member, item, f"{path}.{index}.member")
-    elif kind == "map":
-        for key, item in value.items():
-            check(shape.key, key, f"{path}.key")
-            check(shape.value, item, f"{path}.{key}")
-    elif kind == "string":
-        if shape.enum and value not in shape.enum:
-            raise constraint(value, path, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")
-        pattern = metadata.get("pattern", "")
-        if pattern and "\\p{" not in pattern and not compiled(pattern).fullmatch(value):
-            raise constraint(value, path, f"Member must satisfy regular expression pattern: {pattern}")
-
-
-@cache
-def compiled(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern of the API model once."""
-    return re.compile(pattern)
-
-
-def below(path: str, name: str) -> str:
-    """Path of a member as the service spells it (first letter small)."""
-    return f"{path}.{name[0].lower()}{name[1:]}".lstrip(".")
-
-
-def constraint(value: Any, path: str, rule: str) -> AwsError:
-    """Make the service's sentence for one value outside its model."""
-    return invalid(
-        f"1 validation error detected: Value '{str(value)[:200]}' at '{path}' failed to satisfy constraint: {rule}"
-    )
 
 
 def refuse(operation: str, parameters: dict[str, Any]) -> None:

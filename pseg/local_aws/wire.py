@@ -13,9 +13,10 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
@@ -314,6 +315,47 @@ def check_signature(environ: Environ, match: re.Match[str], credential: Credenti
 def pick_member(context: Any) -> Any:
     """Take a member by its exact name; moto's own picker guesses aliases and leaves out empty lists."""
     return context.obj.get(context.key)
+
+
+def outside_model(shape: Any, value: Any, path: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Yield path, value and constraint of everything in a request that the service's model does not allow.
+
+    botocore's client checks types and little else; these are the errors that the service itself would answer.
+    """
+    kind, limits = (shape.type_name, shape.metadata) if shape is not None else ("", {})
+    if kind == "structure":
+        for name, member in shape.members.items():
+            inner = f"{path}.{name[0].lower()}{name[1:]}".lstrip(".")
+            if value.get(name) is not None:
+                yield from outside_model(member, value[name], inner)
+            elif name in shape.required_members:
+                yield inner, "null", "Member must not be null"
+        return
+    noun = "value" if kind in ("integer", "long", "float", "double") else "length"
+    size = value if noun == "value" else len(value) if kind in ("list", "map", "string") else 0
+    if size < limits.get("min", size):
+        yield path, value, f"Member must have {noun} greater than or equal to {limits['min']}"
+    elif size > limits.get("max", size):
+        yield path, value, f"Member must have {noun} less than or equal to {limits['max']}"
+    elif kind == "list":
+        for index, item in enumerate(value, 1):
+            yield from outside_model(shape.member, item, f"{path}.{index}.member")
+    elif kind == "map":
+        for key, item in value.items():
+            yield from outside_model(shape.key, key, f"{path}.key")
+            yield from outside_model(shape.value, item, f"{path}.{key}")
+    elif kind == "string" and shape.enum and value not in shape.enum:
+        yield path, value, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]"
+    elif kind == "string" and not pattern_of(limits.get("pattern", "")).fullmatch(value):
+        yield path, value, f"Member must satisfy regular expression pattern: {limits['pattern']}"
+
+
+@cache
+def pattern_of(text: str) -> re.Pattern[str]:
+    """Compile a pattern of a model, which is written for Java; one with Unicode classes is not checked."""
+    if not text or r"\p{" in text:
+        return re.compile("(?s).*")
+    return re.compile(text.replace(r"\uD800\uDBFF-\uDC00\uDFFF", r"\U00010000-\U0010FFFF"))
 
 
 def header_key(name: str) -> str:

@@ -197,12 +197,12 @@ def test_impossible_collaboration_is_refused(brand: Clients, changes: dict[str, 
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"creatorMemberAbilities": ["CAN_DANCE"]}, "creatorMemberAbilities[0]"),
+        ({"creatorMemberAbilities": ["CAN_DANCE"]}, "creatorMemberAbilities.1.member"),
         ({"queryLogStatus": "MAYBE"}, "queryLogStatus"),
         ({"name": "x" * 101}, "name"),
         ({"name": "  "}, "name"),
-        ({"members": [PARTNER | {"accountId": "12345678901x"}]}, "members[0].accountId"),
-        ({"tags": {"k" * 129: "v"}}, "tags (key)"),
+        ({"members": [PARTNER | {"accountId": "12345678901x"}]}, "members.1.member.accountId"),
+        ({"tags": {"k" * 129: "v"}}, "tags.key"),
     ],
     ids=["enum in list", "enum", "too long", "blank", "pattern", "map key"],
 )
@@ -249,5 +249,5 @@ def test_tags_are_kept_with_their_resource(brand: Clients, partner: Clients) -> 
 
 
 def test_operation_that_is_not_provided_is_refused_by_name(brand: Clients) -> None:
-    with refused("UnsupportedOperation", "cleanrooms:ListAnalysisTemplates"):
-        brand("cleanrooms").list_analysis_templates(membershipIdentifier=UNKNOWN)
+    with refused("UnsupportedOperation", "cleanrooms:ListPrivacyBudgets"):
+        brand("cleanrooms").list_privacy_budgets(membershipIdentifier=UNKNOWN, privacyBudgetType="ACCESS_BUDGET")

@@ -7,8 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pseg.local_aws.clean_rooms_queries import Engine
-from pseg.local_aws.session import BRAND_ACCOUNT
+from pseg.local_aws.clean_rooms_engine import Engine
 
 from .two_parties import QUERY, Clients, Room, open_room, refused
 
@@ -172,39 +171,19 @@ def test_chain_of_joins_to_the_runners_table_is_allowed(room: Room) -> None:
     assert room.rows(room.run(sql)) == [{"customer_key": "c1", "age": 31}, {"customer_key": "c2", "age": 42}]
 
 
-@pytest.mark.parametrize(
-    ("kind", "policy"),
-    [
-        (
-            "AGGREGATION",
-            {
-                "aggregateColumns": [{"columnNames": ["age"], "function": "AVG"}],
-                "joinColumns": ["hashed_id"],
-                "dimensionColumns": ["city"],
-                "scalarFunctions": [],
-                "outputConstraints": [{"columnName": "hashed_id", "minimum": 2, "type": "COUNT_DISTINCT"}],
-            },
-        ),
-        ("CUSTOM", {"allowedAnalyses": ["ANY_QUERY"], "allowedAnalysisProviders": [BRAND_ACCOUNT]}),
-    ],
-    ids=["aggregation", "custom"],
-)
-def test_other_rule_types_are_refused_loudly_and_never_mixed(room: Room, kind: str, policy: dict[str, object]) -> None:
-    rooms, name = room.partner.clients("cleanrooms"), f"by_{kind.lower()}"
-    table, link = room.partner.offer(name, "people", ["hashed_id", "age", "city"], None)
-    rooms.create_configured_table_analysis_rule(
-        configuredTableIdentifier=table, analysisRuleType=kind, analysisRulePolicy={"v1": {kind.lower(): policy}}
-    )
-    rooms.create_configured_table_association_analysis_rule(
-        membershipIdentifier=room.partner.membership,
-        configuredTableAssociationIdentifier=link,
-        analysisRuleType=kind,
-        analysisRulePolicy={"v1": {kind.lower(): {"allowedResultReceivers": [BRAND_ACCOUNT]}}},
-    )
-    with refused("ValidationException", f"does not run queries under {kind} rules yet", "INVALID_QUERY"):
-        room.start(f"SELECT avg(age) FROM {name}")
-    with refused("ValidationException", "cannot be mixed", "INVALID_QUERY"):
-        room.start(QUERY.replace("people", name))
+def test_aggregation_rules_are_refused_loudly_and_rule_types_never_mixed(room: Room) -> None:
+    policy = {
+        "aggregateColumns": [{"columnNames": ["age"], "function": "AVG"}],
+        "joinColumns": ["hashed_id"],
+        "dimensionColumns": ["city"],
+        "scalarFunctions": [],
+        "outputConstraints": [{"columnName": "hashed_id", "minimum": 2, "type": "COUNT_DISTINCT"}],
+    }
+    room.partner.offer("by_city", "people", ["hashed_id", "age", "city"], policy, "AGGREGATION")
+    with refused("ValidationException", "does not run queries under AGGREGATION rules yet", "INVALID_QUERY"):
+        room.start("SELECT avg(age) FROM by_city")
+    with refused("ValidationException", "cannot be mixed: AGGREGATION, LIST", "INVALID_QUERY"):
+        room.start(QUERY.replace("people", "by_city"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pseg.local_aws import clean_rooms_queries
+from pseg.local_aws import clean_rooms_engine
 from pseg.local_aws.session import BRAND_ACCOUNT, PARTNER_ACCOUNT
 
 from .two_parties import (
@@ -110,7 +110,7 @@ def test_long_results_come_in_parts_unless_a_single_file_is_asked_for(
     people = pa.table({"hashed_id": ["h1"] * 5000, "age": pa.array(range(5000), pa.int32())})
     make_glue_table(room.partner.clients, "partner-data", "many", people)
     room.partner.offer("many", "many", ["hashed_id", "age"], PEOPLE_RULE | {"listColumns": ["age"]})
-    monkeypatch.setattr(clean_rooms_queries, "PART_ROWS", 2048)
+    monkeypatch.setattr(clean_rooms_engine, "PART_ROWS", 2048)
     parts = room.run(query_for("many"))
     assert sorted(room.files(parts)) == [f"part-0000{index}.parquet" for index in range(3)]
     assert [row["age"] for row in room.rows(parts)] == list(range(5000))
@@ -274,7 +274,7 @@ def test_cancelling_interrupts_a_running_query(room: Room, slow: str) -> None:
 
 
 def test_query_past_its_time_limit_is_timed_out(room: Room, slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clean_rooms_queries, "RUN_TIME_LIMIT_SECONDS", 1.0)
+    monkeypatch.setattr(clean_rooms_engine, "RUN_TIME_LIMIT_SECONDS", 1.0)
     assert room.run(slow)["status"] == "TIMED_OUT"
 
 
@@ -292,8 +292,8 @@ def test_sixth_query_in_progress_exceeds_the_quota(room: Room, slow: str) -> Non
 def test_query_beyond_its_memory_fails_with_insufficient_compute(
     room: Room, slow: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clean_rooms_queries, "MEMORY_LIMIT", "4MB")
-    monkeypatch.setattr(clean_rooms_queries, "DISK_LIMIT", "1MB")
+    monkeypatch.setattr(clean_rooms_engine, "MEMORY_LIMIT", "4MB")
+    monkeypatch.setattr(clean_rooms_engine, "DISK_LIMIT", "1MB")
     query = room.run(slow.replace(" WHERE p.city > m.customer_key", ""))
     assert (query["status"], query["error"]["code"]) == ("FAILED", "INSUFFICIENT_COMPUTE")
 
@@ -427,12 +427,6 @@ def test_payer_must_be_one_of_the_payers(room: Room) -> None:
     assert room.run(queryComputePayerAccountId=BRAND_ACCOUNT)["queryComputePayerAccountId"] == BRAND_ACCOUNT
     with refused("ValidationException", "does not pay", "INVALID_CONFIGURATION"):
         room.start(queryComputePayerAccountId=PARTNER_ACCOUNT)
-
-
-def test_analysis_template_is_refused_loudly(room: Room) -> None:
-    arn = f"arn:aws:cleanrooms:us-east-1:{BRAND_ACCOUNT}:membership/{room.brand.membership}/analysistemplate/{room.id}"
-    with refused("ValidationException", "templates", "INVALID_QUERY"):
-        room.start(sqlParameters={"analysisTemplateArn": arn})
 
 
 def test_unknown_query_and_unknown_membership_are_not_found(room: Room) -> None:

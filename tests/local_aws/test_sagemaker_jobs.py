@@ -143,6 +143,23 @@ def test_several_instances_share_a_sharded_input(account: Account) -> None:
     assert all(item["hosts"] == ["algo-1", "algo-2"] for item in seen)
 
 
+def test_instance_without_an_object_of_a_sharded_input_runs_too(account: Account) -> None:
+    account.put("one/only", "1")
+    code = """
+import json, pathlib, sys
+ml = pathlib.Path(sys.argv[1])
+host = json.loads((ml / "config/resourceconfig.json").read_text())["current_host"]
+found = [path.name for path in (ml / "processing/in").iterdir()]
+(ml / "processing/out" / host).write_text(json.dumps(found))
+"""
+    request = account.processing("half-empty", code, {"in": f"s3://{account.bucket}/one/"})
+    request["ProcessingInputs"][-1]["S3Input"]["S3DataDistributionType"] = "ShardedByS3Key"
+    request["ProcessingResources"]["ClusterConfig"]["InstanceCount"] = 2
+    assert account.run("Processing", request)["ProcessingJobStatus"] == "Completed"
+    assert account.keys("out/half-empty/") == ["out/half-empty/algo-1", "out/half-empty/algo-2"]
+    assert [account.get(f"out/half-empty/algo-{number}") for number in (1, 2)] == [b'["only"]', b"[]"]
+
+
 def test_one_failing_instance_ends_the_job(account: Account) -> None:
     code = (
         "import json, sys, time; host = json.load(open(sys.argv[1] + '/config/resourceconfig.json'))['current_host'];"

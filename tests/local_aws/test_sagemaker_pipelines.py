@@ -14,63 +14,18 @@ from botocore.exceptions import ClientError
 from pseg.local_aws.session import PARTNER_ACCOUNT
 from pseg.local_aws.wire import AwsError, Call, EmbeddedAws, Handler
 from tests.local_aws.sagemaker_account import IMAGE, Account, archive
+from tests.local_aws.sagemaker_steps import WRITE, E, Step, condition, fail, output_of, pipeline, processing, training
 
-Step = dict[str, Any]
-NUMBERS = itertools.count()
-WRITE = "import pathlib, sys; (pathlib.Path(sys.argv[1]) / 'processing/out/e.json').write_text('%s')"
-SAVE = "import pathlib, sys; (pathlib.Path(sys.argv[1]) / 'model/m').write_text('m')"
-E = [{"PropertyFileName": "E", "OutputName": "out", "FilePath": "e.json"}]
+CLUSTER_PARAMETERS = [
+    {"Name": "Instances", "Type": "Integer", "DefaultValue": 1},
+    {"Name": "Kind", "Type": "String", "DefaultValue": "ml.m5.xlarge"},
+]
 
 
 @pytest.fixture(scope="module")
 def account(aws: EmbeddedAws) -> Account:
     """The brand's account."""
     return Account.open(aws, "pipelines")
-
-
-def processing(account: Account, name: str, code: str = "", inputs: Any = None, **more: Any) -> Step:
-    """A processing step."""
-    arguments = account.processing(name, code, inputs)
-    del arguments["ProcessingJobName"]
-    parts = [f"s3://{account.bucket}/runs", {"Get": "Execution.PipelineExecutionId"}, name]
-    arguments["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"] = {"Std:Join": {"On": "/", "Values": parts}}
-    return {"Name": name, "Type": "Processing", "Arguments": arguments, **more}
-
-
-def training(account: Account, name: str, code: str = SAVE, channels: Any = None, **more: Any) -> Step:
-    """A training step."""
-    arguments = account.training(name, code, channels)
-    del arguments["TrainingJobName"]
-    return {"Name": name, "Type": "Training", "Arguments": arguments, **more}
-
-
-def condition(name: str, conditions: list[Any], yes: list[Step], no: list[Step], **more: Any) -> Step:
-    """A condition step."""
-    return {
-        "Name": name,
-        "Type": "Condition",
-        "Arguments": {"Conditions": conditions, "IfSteps": yes, "ElseSteps": no},
-    } | more
-
-
-def fail(name: str, message: Any) -> Step:
-    """A fail step."""
-    return {"Name": name, "Type": "Fail", "Arguments": {"ErrorMessage": message}}
-
-
-def pipeline(account: Account, steps: list[Step], parameters: list[Any] | None = None, **more: Any) -> str:
-    """Create a pipeline; its name."""
-    name = f"pipeline-{next(NUMBERS)}"
-    definition = {"Version": "2020-12-01", "Parameters": parameters or [], "Steps": steps}
-    account.sm.create_pipeline(
-        PipelineName=name, PipelineDefinition=json.dumps(definition), RoleArn=account.role, **more
-    )
-    return name
-
-
-def output_of(step: str) -> dict[str, str]:
-    """Reference to the output of a processing step."""
-    return {"Get": f"Steps.{step}.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"}
 
 
 @pytest.fixture(scope="module")
@@ -427,17 +382,47 @@ def test_model_is_trained_registered_and_used_for_scoring(account: Account) -> N
                     "ContentType": "application/x-parquet",
                 },
                 "TransformOutput": {"S3OutputPath": f"s3://{account.bucket}/scored"},
-                "TransformResources": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+                "TransformResources": {
+                    "InstanceType": {"Get": "Parameters.Kind"},
+                    "InstanceCount": {"Get": "Parameters.Instances"},
+                },
             },
         },
     ]
-    execution, done = account.execute(pipeline(account, steps))
+    execution, done = account.execute(pipeline(account, steps, CLUSTER_PARAMETERS), Instances="2")
     assert execution["PipelineExecutionStatus"] == "Succeeded", done
     package = account.sm.describe_model_package(ModelPackageName=done["Register"]["Metadata"]["RegisterModel"]["Arn"])
     assert package["ModelPackageGroupName"] == "made-by-the-step"
     assert account.get("scored/a.parquet.out") == b"h\nrow"
     assert ":model/pipelines-" in done["Model"]["Metadata"]["Model"]["Arn"]
-    assert ":transform-job/pipelines-" in done["Score"]["Metadata"]["TransformJob"]["Arn"]
+    arn = done["Score"]["Metadata"]["TransformJob"]["Arn"]
+    assert ":transform-job/pipelines-" in arn
+    job = account.sm.describe_transform_job(TransformJobName=arn.rsplit("/", 1)[-1])
+    assert job["TransformResources"] == {"InstanceType": "ml.m5.xlarge", "InstanceCount": 2}
+
+
+def test_number_and_type_of_instances_are_parameters(account: Account) -> None:
+    code = "import json, sys; print(json.load(open(sys.argv[1] + '/config/resourceconfig.json'))['current_host'])"
+    step = processing(account, "Many", code)
+    cluster = step["Arguments"]["ProcessingResources"]["ClusterConfig"]
+    cluster |= {"InstanceType": {"Get": "Parameters.Kind"}, "InstanceCount": {"Get": "Parameters.Instances"}}
+    name = pipeline(account, [step], CLUSTER_PARAMETERS)
+    _, done = account.execute(name, Instances="2", Kind="ml.c5.xlarge")
+    job = done["Many"]["Metadata"]["ProcessingJob"]["Arn"].rsplit("/", 1)[-1]
+    described = account.sm.describe_processing_job(ProcessingJobName=job)["ProcessingResources"]["ClusterConfig"]
+    assert (described["InstanceType"], described["InstanceCount"]) == ("ml.c5.xlarge", 2)
+    assert sorted(account.lines("Processing", job)) == ["algo-1", "algo-2"]
+    assert "enum value set" in account.execute(name, Kind="ml.none")[1]["Many"]["FailureReason"]
+
+
+def test_fail_step_tells_what_a_step_left_as_its_exit_message(account: Account) -> None:
+    said = {"Std:Join": {"On": "", "Values": ["gate: ", {"Get": "Steps.Judge.ExitMessage"}, "!"]}}
+    code = "open(__import__('sys').argv[1] + '/output/message', 'w').write('%s')"
+    steps = [processing(account, "Judge", code % "auc 0.51, floor 0.6"), fail("Stop", said)]
+    assert account.execute(pipeline(account, steps))[1]["Stop"]["FailureReason"] == "gate: auc 0.51, floor 0.6!"
+    steps[0] = processing(account, "Judge")  # leaves none
+    reason = account.execute(pipeline(account, steps))[1]["Stop"]["FailureReason"]
+    assert reason == "ClientError: Steps.Judge.ExitMessage has no value (at 'ExitMessage')"
 
 
 def test_steps_are_listed_newest_first_unless_asked_otherwise(account: Account) -> None:
@@ -505,14 +490,6 @@ def test_pipeline_with_a_running_execution_is_not_deleted(account: Account) -> N
         account.sm.delete_pipeline(PipelineName=name)
     account.sm.stop_pipeline_execution(PipelineExecutionArn=arn)
     assert account.finish(arn)[0]["PipelineExecutionStatus"] == "Stopped"
-
-
-def test_selective_execution_is_refused_by_name(account: Account) -> None:
-    name = pipeline(account, [fail("F", "x")])
-    with pytest.raises(ClientError, match="SelectiveExecutionConfig"):
-        account.sm.start_pipeline_execution(
-            PipelineName=name, SelectiveExecutionConfig={"SelectedSteps": [{"StepName": "F"}]}
-        )
 
 
 def test_accounts_do_not_see_each_others_pipelines(aws: EmbeddedAws, account: Account) -> None:

@@ -36,6 +36,7 @@ from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.pipeline import Pipeline
+from sagemaker.mlops.workflow.selective_execution_config import SelectiveExecutionConfig
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
 from sagemaker.train import ModelTrainer
 from sagemaker.train.configs import Compute, InputData
@@ -75,7 +76,8 @@ gate = ConditionStep(
     name="Gate",
     conditions=[ConditionGreaterThanOrEqualTo(
         left=JsonGet(step_name="Make", property_file=report, json_path="auc"), right=floor)],
-    if_steps=[train], else_steps=[FailStep(name="Weak", error_message=Join(on=" ", values=["below", floor]))],
+    if_steps=[train], else_steps=[FailStep(
+        name="Weak", error_message=Join(on=" ", values=["below", floor, make.properties.ExitMessage]))],
 )
 pipeline = Pipeline(name="sdk", parameters=[floor], steps=[make, gate], sagemaker_session=session)
 definition = json.loads(pipeline.definition())
@@ -86,8 +88,16 @@ pipeline.definition = lambda: json.dumps(definition)
 found = {}
 for _ in range(2):
     found["arn"] = pipeline.upsert(role_arn=ROLE, tags=[{"Key": "a", "Value": "b"}])["PipelineArn"]
-for label, parameters in (("good", {}), ("weak", {"Floor": 0.9})):
-    execution = pipeline.start(parameters=parameters)
+def again():
+    latest = found["weak"]["arn"]
+    return pipeline.start(
+        parameters=pipeline.build_parameters_from_execution(latest, {"Floor": 0.6}),
+        selective_execution_config=SelectiveExecutionConfig(selected_steps=["Gate", "Train"]),
+    )
+for label, start in (
+    ("good", pipeline.start), ("weak", lambda: pipeline.start(parameters={"Floor": 0.9})), ("again", again)
+):
+    execution = start()
     try:
         execution.wait(delay=1, max_attempts=60)
         waited = "ok"
@@ -95,10 +105,14 @@ for label, parameters in (("good", {}), ("weak", {"Floor": 0.9})):
         waited = str(error)
     described = execution.describe()
     found[label] = {
+        "arn": execution.arn,
         "waited": waited,
+        "selective": described.get("SelectiveExecutionConfig"),
         "status": described["PipelineExecutionStatus"],
         "reason": described.get("FailureReason"),
         "steps": {step["StepName"]: step["StepStatus"] for step in execution.list_steps()},
+        "reasons": {s["StepName"]: s["FailureReason"] for s in execution.list_steps() if "FailureReason" in s},
+        "reused": [step["StepName"] for step in execution.list_steps() if "SelectiveExecutionResult" in step],
         "cached": [step["StepName"] for step in execution.list_steps() if "CacheHitResult" in step],
         "parameters": execution.list_parameters()["PipelineParameters"],
     }
@@ -110,6 +124,7 @@ import json, pathlib, sys
 table = pathlib.Path(sys.argv[2]) / "processing/table"
 (table / "report.json").write_text(json.dumps({"auc": 0.8}))
 (table / "table.csv").write_text("1,2")
+(table.parent.parent / "output/message").write_text("measured 0.8 on 1 row")
 """
 TRAIN = """
 import json, pathlib, sys
@@ -147,5 +162,11 @@ def test_sdk_pipeline_runs_from_upsert_to_wait(aws: EmbeddedAws, tmp_path: Path)
     assert found["weak"]["reason"] == "Step failure: One or multiple steps failed."
     assert found["weak"]["steps"] == {"Make": "Succeeded", "Gate": "Succeeded", "Weak": "Failed"}
     assert found["weak"]["cached"] == ["Make"]
+    assert found["weak"]["reasons"] == {"Weak": "below 0.9 measured 0.8 on 1 row"}
     assert "terminal failure state" in found["weak"]["waited"]
+    assert found["again"]["status"] == "Succeeded"
+    assert found["again"]["steps"] == {"Make": "Succeeded", "Gate": "Succeeded", "Train": "Succeeded"}
+    assert found["again"]["reused"] == ["Make"]
+    assert found["again"]["parameters"] == [{"Name": "Floor", "Value": "0.6"}]
+    assert found["again"]["selective"]["SourcePipelineExecutionArn"] == found["weak"]["arn"]
     assert [key for key in account.keys("") if key.endswith("model.tar.gz")]

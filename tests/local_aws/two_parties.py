@@ -108,9 +108,14 @@ class Party:
     association: str = ""
 
     def offer(
-        self, collaboration_table: str, glue_table: str, columns: list[str], policy: dict[str, Any] | None
+        self,
+        collaboration_table: str,
+        glue_table: str,
+        columns: list[str],
+        policy: dict[str, Any] | None,
+        kind: str = "LIST",
     ) -> tuple[str, str]:
-        """Make a configured table with a LIST rule, associate it and let the brand receive; return both ids."""
+        """Make a configured table with a rule, associate it and let the brand receive; return both ids."""
         rooms = self.clients("cleanrooms")
         table = rooms.create_configured_table(
             name=glue_table,
@@ -126,13 +131,15 @@ class Party:
         )["configuredTableAssociation"]["id"]
         if policy is not None:
             rooms.create_configured_table_analysis_rule(
-                configuredTableIdentifier=table, analysisRuleType="LIST", analysisRulePolicy={"v1": {"list": policy}}
+                configuredTableIdentifier=table,
+                analysisRuleType=kind,
+                analysisRulePolicy={"v1": {kind.lower(): policy}},
             )
             rooms.create_configured_table_association_analysis_rule(
                 membershipIdentifier=self.membership,
                 configuredTableAssociationIdentifier=association,
-                analysisRuleType="LIST",
-                analysisRulePolicy={"v1": {"list": {"allowedResultReceivers": [BRAND_ACCOUNT]}}},
+                analysisRuleType=kind,
+                analysisRulePolicy={"v1": {kind.lower(): {"allowedResultReceivers": [BRAND_ACCOUNT]}}},
             )
         return table, association
 
