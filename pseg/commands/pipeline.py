@@ -106,12 +106,13 @@ def start(
 
     In an AWS account the query and the jobs are billed: you are asked first, or agree with --yes.
 
-    Examples
-    --------
-    pseg pipeline start cdnow-train --project examples/cdnow
-    pseg pipeline start cdnow-score --project examples/cdnow --as-of 1998-06-30
-    pseg pipeline start cdnow-train --project examples/cdnow --from-step BuildFeatures
-    pseg pipeline start cdnow-train --project examples/cdnow --set ProcessingInstanceCount=2
+    With --from-step the latest execution's results are used for what comes before, so that no new query is paid for.
+
+    Example: pseg pipeline start cdnow-score --project examples/cdnow --as-of 1998-06-30
+
+    Example: pseg pipeline start cdnow-train --project examples/cdnow --from-step BuildFeatures
+
+    Example: pseg pipeline start cdnow-train --project examples/cdnow --set ProcessingInstanceCount=2
     """
     from pseg.commands.embedded import ask_before_billing, choose_aws
     from pseg.project import read_project
