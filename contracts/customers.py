@@ -111,9 +111,27 @@ def read_customers(folder: Path, contract: TableContract) -> Iterator[pa.RecordB
     Raises
     ------
     ContractError
-        If there is no file, a file is broken, or its columns or rows break the contract.
+        If there is no file, a file is broken, its columns or rows break the contract, or two files have other features.
     """
+    first: list[str] = []
+    is_text: dict[str, bool] = {}
     for batch in read_batches(folder, contract):
         names = check_features(batch.schema, contract, where=folder.name)
+        first = first or names
+        kinds = {
+            name: KINDS["text"](batch.schema.field(name).type)
+            for name in names
+            if batch.column(name).null_count < len(batch)
+        }
+        other = set(first) ^ set(names) | {
+            name for name, kind in kinds.items() if is_text.setdefault(name, kind) != kind
+        }
+        if other:
+            raise ContractError(
+                f"the files of customers differ in {', '.join(sorted(other))}",
+                where=folder.name,
+                why="a feature is in every file, as text or as number",
+                fix="write all files alike",
+            )
         check_feature_values(batch, names, where=folder.name)
         yield batch

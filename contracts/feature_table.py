@@ -149,7 +149,7 @@ def read_part(folder: Path, part: str, label: str) -> pa.Table:
             f"{label.removeprefix(LABEL_PREFIX)} can't be learned: {positives:,} of {rows.num_rows:,} have it",
             where=f"{part} part",
             why="the label must vary in each part",
-            fix="bring more customers, or check the goal in project.toml",
+            fix="bring more customers, or check goal, label and split in project.toml",
         )
     return rows
 

@@ -33,7 +33,7 @@ class RunFacts:
 
     ``customers`` are those of the scoring snapshot, ``matched`` those of them that the partner knows (None without a
     partner). ``drops`` tells, for each channel and for ``ANY_CHANNEL``, why how many customers can't be written to, in
-    the order in which they are taken away; ``scored`` how many are left.
+    the order in which they are taken away; ``scored``, with the same keys, how many are left.
     """
 
     as_of: str
@@ -49,7 +49,7 @@ class RunFacts:
     def __add__(self, other: RunFacts) -> RunFacts:
         """Add the counts of another host."""
         matched = None if self.matched is None or other.matched is None else self.matched + other.matched
-        channels = sorted(self.scored.keys() | other.scored.keys())
+        channels = sorted(self.drops.keys() | other.drops.keys())
         return replace(
             self,
             customers=self.customers + other.customers,

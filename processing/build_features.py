@@ -72,7 +72,7 @@ def training_parts(connection: duckdb.DuckDBPyConnection, job: Job) -> tuple[lis
     settings = job.settings
     if settings.customers:
         snapshot = take_snapshot(connection, settings, job.as_of)
-        split = ready_table.ready_split(connection, settings.customers, settings.goals, settings.seed)
+        split = ready_table.ready_split(connection, settings.customers, settings.goals, settings.seed, job.hosts)
         labels = ready_table.ready_labels(settings.goals)
         names = ", ".join(f"s.{quoted(column.name)}" for column in snapshot.columns)
         day = f"DATE '{job.as_of}'" if job.as_of else "NULL::DATE"
@@ -175,6 +175,7 @@ def build_features(job: Job) -> str:
         contract = table or FeatureTable(tuple(snapshot.columns), features.definition_sha256(job.settings))
         written = write_shards(endpoints, contract, outputs / "shards", job.host, may_be_empty=job.hosts > 1)
         own = tuple(column.name for column in snapshot.columns if column.party == "brand")
+        drops = count_drops(connection, snapshot.base, customers, endpoints.people)
         facts = RunFacts(
             as_of=str(job.as_of or UNDATED),
             customers=customers,
@@ -183,15 +184,16 @@ def build_features(job: Job) -> str:
             partner_columns=tuple(column.name for column in snapshot.columns if column.party == "partner"),
             training_dates=tuple(days),
             query=read_query_facts(job.inputs / "query_result"),
-            drops=count_drops(connection, snapshot.base, customers, endpoints.people),
-            scored=endpoints.people,
+            drops=drops,
+            scored={channel: endpoints.people.get(channel, 0) for channel in drops},
         )
         if table:
             (outputs / "features").mkdir(parents=True, exist_ok=True)
             shutil.move(training, outputs / "features" / training.name)
             (outputs / "features" / JSON_NAME).write_bytes(table.to_json())
         write_run_facts(facts, outputs / "run_facts", job.host)
-    matched = "" if facts.matched is None else f", {facts.matched:,} matched ({100 * facts.matched / customers:.1f}%)"
+    share = 100 * (facts.matched or 0) / max(customers, 1)
+    matched = "" if facts.matched is None else f", {facts.matched:,} matched ({share:.1f}%)"
     columns = f"{len(own)} own" + (f" + {len(facts.partner_columns)} partner" if job.settings.query else "")
     dropped = f", {endpoints.forbidden:,} endpoints left out (no such address)" if endpoints.forbidden else ""
     return (

@@ -71,7 +71,7 @@ def refuse_censored_labels(connection: duckdb.DuckDBPyConnection, goal: Goal, as
 
     A tenth of the horizon may be missing, and at least a week: feeds are late.
     """
-    (last,) = one_row(connection, "SELECT max(event_day) FROM events")
+    (last,) = one_row(connection, "SELECT max(event_time::TIMESTAMPTZ::TIMESTAMP::DATE) FROM raw_events")  # all hosts'
     allowed = max(7, goal.horizon_days // 10)
     if (as_of - last).days > allowed:
         raise ContractError(

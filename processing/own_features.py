@@ -107,7 +107,7 @@ def own_features(
     tree = check_query(sql, source)
     refuse_clock_and_chance(connection, tree)
     known = f"WHERE event_day <= DATE '{as_of}'" if as_of and source == "events" else ""
-    seen = f"COLUMNS(c -> c NOT IN ({', '.join(map(literal, hidden))}))" if hidden else "*"
+    seen = f"COLUMNS(lambda c: c NOT IN ({', '.join(map(literal, hidden))}))" if hidden else "*"
     name = f"own_{base}"
     body = sql.strip().rstrip(";")
     try:

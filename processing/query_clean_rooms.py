@@ -58,10 +58,12 @@ def build_match_keys(settings: RunSettings, inputs: Path) -> tuple[pd.DataFrame,
     identified = identify_customers(settings, inputs) if is_hashed else identify_contacts(inputs / "contacts")
     found = list(identified)
     unusable = sum(int((rows["hashed_id"].isna() & rows["may_match"]).sum()) for rows in found)
-    known = pd.concat([rows.dropna(subset="hashed_id") for rows in found], ignore_index=True)
-    refused = known.loc[~known["may_match"], "hashed_id"]
-    keys = known.loc[~known["hashed_id"].isin(refused), ["hashed_id", "customer_key"]]
-    keys = keys.drop_duplicates().sort_values(["hashed_id", "customer_key"])
+    keys = pd.DataFrame()
+    if found:
+        known = pd.concat([rows.dropna(subset="hashed_id") for rows in found], ignore_index=True)
+        refused = known.loc[~known["may_match"], "hashed_id"]
+        keys = known.loc[~known["hashed_id"].isin(refused), ["hashed_id", "customer_key"]]
+        keys = keys.drop_duplicates().sort_values(["hashed_id", "customer_key"])
     if keys.empty:
         raise ContractError(
             "no customer may be matched",

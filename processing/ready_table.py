@@ -87,16 +87,26 @@ def ready_labels(goals: tuple[Goal, ...]) -> str:
     return ", ".join(f"c.{quoted(goal.label)}::TINYINT AS {LABEL_PREFIX}{goal.name}" for goal in goals)
 
 
-def ready_split(connection: duckdb.DuckDBPyConnection, ready: ReadyTable, goals: tuple[Goal, ...], seed: int) -> str:
+def ready_split(
+    connection: duckdb.DuckDBPyConnection, ready: ReadyTable, goals: tuple[Goal, ...], seed: int, hosts: int
+) -> str:
     """Write the split expression: as the table says, by time (the newest are tested on), or by the customer's key.
 
-    A given split without a validation part gives a quarter of its training part: the newest where there is a time.
+    A given split without a validation part gives a quarter of its training part: the newest where there is a time. With
+    several ``hosts`` it is taken as it is, for none knows if another has a validation part; the training job looks.
 
     Raises
     ------
     ContractError
-        If a labelled row has no split.
+        If a labelled row has no split, or the split goes by time on several hosts: none sees all times.
     """
+    if hosts > 1 and ready.time and not ready.split:
+        raise ContractError(
+            f"{hosts} instances can't split customers by {ready.time}",
+            where="pipeline parameter ProcessingInstanceCount",
+            why="each sees a share of the customers, and with it a share of the times",
+            fix="start with one instance, or write train, validation and test into a column: [columns] split",
+        )
     place = (
         f"percent_rank() OVER (ORDER BY c.{quoted(ready.time)}, c.{KEY})"
         if ready.time
@@ -117,7 +127,7 @@ def ready_split(connection: duckdb.DuckDBPyConnection, ready: ReadyTable, goals:
             where="customers",
             fix="say train or test in each row that has a label",
         )
-    if validation:
+    if validation or hosts > 1:
         return f"{split}::VARCHAR"
     within = place.replace("OVER (", f"OVER (PARTITION BY {split} ")
     return f"CASE WHEN {split} = {literal('train')} AND {within} >= 0.75 THEN 'validation' ELSE {split}::VARCHAR END"
