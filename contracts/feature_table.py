@@ -131,11 +131,11 @@ def read_part(folder: Path, part: str, label: str) -> pa.Table:
         tables = [
             pq.read_table(path, filters=(pc.field("split") == part) & pc.field(label).is_valid()) for path in paths
         ]
-    except (pa.ArrowInvalid, OSError) as error:
+        rows = pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowException, OSError) as error:
         raise ContractError(
             "the feature table can't be read", where=str(folder), why=str(error), fix="run BuildFeatures again"
         ) from error
-    rows = pa.concat_tables(tables, promote_options="permissive")
     if len(paths) > 1:
         rows = rows.sort_by([("customer_key", "ascending"), ("snapshot_date", "ascending")])
         keys = rows.select(["customer_key", "snapshot_date"])

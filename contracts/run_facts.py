@@ -96,7 +96,7 @@ def read_run_facts(folder: Path) -> RunFacts:
             document = json.loads(path.read_text(encoding="utf-8"))
             document.pop("schema")
             found.append(read_document(RunFacts, document))
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ContractError(
                 "these are not the facts of a run", where=str(path), why=str(error), fix="run BuildFeatures again"
             ) from error

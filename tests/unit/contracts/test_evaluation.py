@@ -9,7 +9,23 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import ContractError
-from contracts.evaluation import FILE_NAME, Check, Evaluation, Tenth, read_evaluation
+from contracts.evaluation import (
+    FILE_NAME,
+    CalibrationGroup,
+    Check,
+    Evaluation,
+    Gain,
+    PartnerValue,
+    Quality,
+    ReachPoint,
+    Reason,
+    Shift,
+    Strength,
+    Tenth,
+    Trait,
+    read_evaluation,
+)
+from contracts.run_settings import Words
 
 EVALUATION = Evaluation(
     goal="buy",
@@ -27,11 +43,23 @@ EVALUATION = Evaluation(
     model={"rounds": 12, "training_as_of": ["2026-04-01"]},
 )
 FAILED = Check("brier", 0.3, 0.2, False)
+FULL = replace(
+    EVALUATION,
+    words=Words("Kauft", better=-1),
+    calibration=(CalibrationGroup(8, 0.1, 0.125, 0.02, 0.47),),
+    reach=(ReachPoint(1, 1, 1), ReachPoint(100, 100, 20)),
+    quality=Quality("Fair", 40.5, 21.0, 60.0, "Test.", (Reason("ok", "é"), Reason("watch", "few"))),
+    traits={"likely": (Trait("buys often", "brand", 5, 0.5, 0.1),)},
+    strengths=(Strength("recency", "brand", 0.4),),
+    partner_value=PartnerValue(0.7, 0.72, Gain(10.0, 3.0, -1.0, 7.0), (Gain(20.0, 2.0, 0.5, 3.5),), 20),
+    shifts=(Shift("score", "partner", 0.11, "watch", "band"),),
+)
 
 
-def test_evaluation_comes_back_whole(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_bytes(EVALUATION.to_json())
-    assert read_evaluation(tmp_path / FILE_NAME) == EVALUATION
+@pytest.mark.parametrize("evaluation", [EVALUATION, FULL], ids=["measured", "explained"])
+def test_evaluation_comes_back_whole(tmp_path: Path, evaluation: Evaluation) -> None:
+    (tmp_path / FILE_NAME).write_bytes(evaluation.to_json())
+    assert read_evaluation(tmp_path / FILE_NAME) == evaluation
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from contracts.errors import ContractError
-from contracts.feature_table import JSON_NAME, Feature, FeatureTable, encode, read_feature_table
+from contracts.feature_table import (
+    JSON_NAME,
+    Feature,
+    FeatureTable,
+    encode,
+    parquet_name,
+    read_feature_table,
+    read_part,
+    with_categories,
+)
 
 RECENCY = Feature("recency", "number", "brand")
 BAND = Feature("band", "category", "partner", ("high", "low", "mïd"))
@@ -143,3 +153,78 @@ def test_column_of_another_kind_is_refused_by_name_and_type(name: str, values: p
 def test_numbers_may_be_stored_in_several_ways(values: pa.Array) -> None:
     rows = ROWS.set_column(0, "recency", values)
     np.testing.assert_array_equal(encode(rows, TABLE, "shard")[:, 0], np.array([1, np.nan, 0], np.float32))
+
+
+PARTS = pa.table(
+    {
+        "customer_key": ["a", "b", "c", "d", "e", "f"],
+        "snapshot_date": pa.array([None] * 6, pa.date32()),
+        "split": ["train", "train", "train", "test", "test", "train"],
+        "label__buy": pa.array([1, 0, None, 1, 1, 0], pa.int8()),
+        "band": ["low", "mid", "high", "other", None, None],
+    }
+)
+
+
+def put(folder: Path, *hosts: pa.Table) -> Path:
+    """Write a feature table's rows, one file for each host."""
+    for host, rows in enumerate(hosts):
+        pq.write_table(rows, folder / parquet_name(host))
+    return folder
+
+
+def test_part_holds_its_rows_that_have_the_label(tmp_path: Path) -> None:
+    rows = read_part(put(tmp_path, PARTS), "train", "label__buy")
+    assert rows["customer_key"].to_pylist() == ["a", "b", "f"]
+    assert rows["label__buy"].to_pylist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize("order", [[5, 4, 3, 2, 1, 0], [0, 2, 4, 1, 3, 5]], ids=["backwards", "mixed"])
+def test_rows_of_several_hosts_come_in_the_order_of_one(tmp_path: Path, order: list[int]) -> None:
+    shuffled = PARTS.take(order)
+    put(tmp_path, shuffled.slice(0, 2), shuffled.slice(2, 0), shuffled.slice(2))
+    (tmp_path / "one").mkdir()
+    assert read_part(tmp_path, "train", "label__buy").equals(
+        read_part(put(tmp_path / "one", PARTS), "train", "label__buy")
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "label", "words"),
+    [
+        ("test", "label__buy", "buy can't be learned: 2 of 2 have it"),
+        ("validation", "label__buy", "buy can't be learned: 0 of 0 have it"),
+        ("train", "label__leave", "label label__leave is missing"),
+    ],
+)
+def test_part_that_teaches_nothing_is_refused(tmp_path: Path, part: str, label: str, words: str) -> None:
+    with pytest.raises(ContractError, match=words) as caught:
+        read_part(put(tmp_path, PARTS), part, label)
+    assert caught.value.fix
+
+
+def test_customer_of_two_hosts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="a customer is in the feature table twice"):
+        read_part(put(tmp_path, PARTS, PARTS.slice(1, 1)), "train", "label__buy")
+
+
+def test_hosts_that_disagree_on_a_kind_are_refused(tmp_path: Path) -> None:
+    other = PARTS.slice(5).set_column(4, "band", pa.array([1.5]))
+    with pytest.raises(ContractError, match="the feature table can't be read"):
+        read_part(put(tmp_path, PARTS.slice(0, 5), other), "train", "label__buy")
+
+
+def test_missing_or_broken_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="the feature table is missing"):
+        read_part(tmp_path, "train", "label__buy")
+    (tmp_path / parquet_name(0)).write_bytes(b"PAR1")
+    with pytest.raises(ContractError, match="the feature table can't be read"):
+        read_part(tmp_path, "train", "label__buy")
+
+
+def test_categories_are_those_of_the_training_rows_and_sorted(tmp_path: Path) -> None:
+    table = FeatureTable((RECENCY, replace(BAND, categories=())), "d" * 64)
+    rows = read_part(put(tmp_path, PARTS), "train", "label__buy")
+    learned = with_categories(table, rows)
+    assert [feature.categories for feature in learned.features] == [(), ("low", "mid")]
+    assert learned.fingerprint == table.fingerprint

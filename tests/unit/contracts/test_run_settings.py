@@ -11,16 +11,28 @@ from typing import Any
 import pytest
 
 from contracts.errors import SettingsError
-from contracts.run_settings import FILE_NAME, Goal, Query, Segment, read_run_settings
+from contracts.run_settings import FILE_NAME, Goal, Money, Query, ReadyTable, Segment, Words, read_run_settings
 from tests.worlds import SETTINGS
 
 Change = Callable[[dict[str, Any]], Any]
 AWKWARD = replace(
     SETTINGS,
     notice='synthetic "partner", naïve — שלום',
-    goals=(Goal("buy", "purchase", 90, 0.6), Goal("big_spender", "order.large", 30, 0.75)),
+    goals=(
+        Goal("buy", "purchase", 90, 0.6, words=Words("Kauft שלום", "buy", "bought", "buyers", "buyer", -1)),
+        Goal("big_spender", "order.large", 30, 0.75, is_absent=True),
+    ),
     segments=(Segment("likely_buyers", "buy", 10.0), Segment("few", "big_spender", 0.07), Segment("all", "buy", 100.0)),
-    query=Query("spring", "match_keys", "partner_attributes", (), 60),
+    query=Query("spring", "match_keys", "partner_attributes", (), 60, "CUSTOM", "people"),
+    money=Money("€", 0.05, None, 20.0),
+    features_sql="SELECT customer_key, 'é\n' AS x FROM events",
+)
+READY = replace(
+    AWKWARD,
+    query=None,
+    customers=ReadyTable('a "b"', ignore=("c,d", "שם")),
+    goals=(Goal("buy", "", 0, 0.6, label="y, z"),),
+    has_contacts=False,
 )
 
 
@@ -29,7 +41,7 @@ def change(key: str, *, value: Any) -> Change:
     return lambda document: document.update({key: value})
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, AWKWARD], ids=["plain", "awkward"])
+@pytest.mark.parametrize("settings", [SETTINGS, AWKWARD, READY], ids=["plain", "awkward", "ready table"])
 def test_settings_come_back_whole_and_write_the_same_bytes(tmp_path: Path, settings: Any) -> None:
     (tmp_path / FILE_NAME).write_bytes(settings.to_json())
     read = read_run_settings(tmp_path)
@@ -51,8 +63,14 @@ def test_other_settings_have_another_hash() -> None:
         change("goals", value=[{"name": "buy"}]),
         lambda document: document["goals"][0].update(colour="red"),
         lambda document: document["segments"][0].pop("goal"),
+        lambda document: document["goals"][0]["words"].update(better="1"),
+        change("customers", value={"hashed_id": "h"}),
+        change("money", value=None),
     ],
-    ids=["key missing", "unknown key", "query is text", "half a goal", "goal knows more", "segment lacks its goal"],
+    ids=[
+        *("key missing", "unknown key", "query is text", "half a goal", "goal knows more", "segment lacks its goal"),
+        *("words are mixed up", "ready table lacks its key", "no money"),
+    ],
 )
 def test_settings_of_another_form_are_refused(tmp_path: Path, spoil: Change) -> None:
     document = json.loads(SETTINGS.to_json())
@@ -85,3 +103,8 @@ def test_unknown_goal_is_refused_with_the_goals_there_are() -> None:
 def test_each_goal_fills_its_own_segments_in_their_order() -> None:
     assert [segment.name for segment in AWKWARD.segments_of("buy")] == ["likely_buyers", "all"]
     assert [segment.name for segment in AWKWARD.segments_of("big_spender")] == ["few"]
+
+
+def test_without_a_query_there_are_no_partner_columns() -> None:
+    assert READY.partner_columns == ()
+    assert SETTINGS.partner_columns == ("affinity", "band", "attribute_date")
