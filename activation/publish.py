@@ -1,9 +1,9 @@
 """Step Publish: scored CSVs become the segments of one goal.
 
 Comes in: every scored CSV of the run (``*.out``), the run's facts, the model's evaluation. Goes out:
-``segments/<name>/*.csv``, ``holdouts/<name>.csv`` and, last of all, ``manifest.json`` beside them. Whole populations
-are ranked exactly, and chosen lines are copied byte for byte. All or nothing: without its manifest nothing was
-published, and what a broken attempt left is removed by the next.
+``segments/<name>/*.csv``, ``holdouts/<name>.csv`` and, last of all, ``manifest.json`` beside them; of an approved model
+also its evaluation, for the report. Whole populations are ranked exactly, and chosen lines are copied byte for byte.
+All or nothing: without its manifest nothing was published, and what a broken attempt left is removed by the next.
 """
 
 from __future__ import annotations
@@ -75,6 +75,9 @@ def evaluation_of(settings: RunSettings, goal: str, status: str, model: str, inp
     """
     if status == "approved":
         evaluation = download_evaluation(require_approved(model, settings.project, goal))
+        output = inputs.parent / "evaluation"  # the report of a score run finds it there
+        output.mkdir(exist_ok=True)
+        (output / EVALUATION_NAME).write_bytes(evaluation.to_json())
     else:
         evaluation = read_evaluation(inputs / "evaluation" / EVALUATION_NAME)
     if evaluation.goal != goal:

@@ -19,7 +19,7 @@ from contracts.evaluation import Evaluation
 from contracts.run_facts import ANY_CHANNEL, RunFacts
 from contracts.run_settings import Segment
 from contracts.segment_file import SCORE_DIGITS
-from contracts.segment_manifest import ExpectedReach
+from contracts.segment_manifest import BELOW_CUT, ExpectedReach
 
 Waterfall = tuple[tuple[str, int], ...]
 Z95 = 1.96
@@ -60,7 +60,7 @@ def select(population: Population, segment: Segment, facts: RunFacts, seed: int)
     is_in_file[population.customer[people]] = True
     counts = {
         "address used by another customer": facts.scored[segment.channel] - len(reachable),
-        "below the cut": len(reachable) - len(above_cut),
+        BELOW_CUT: len(reachable) - len(above_cut),
         "under the minimum score": len(above_cut) - len(sure),
         "over the size cap": len(sure) - len(chosen),
         "held back": int(is_held.sum()),

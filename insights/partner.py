@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from contracts.evaluation import PartnerValue
 from contracts.run_settings import Money, Words
@@ -110,7 +110,7 @@ def no_gain(value: PartnerValue, words: Words, partner: str, costs: Money, worth
         if worth and fee is not None:
             note = Markup("For this goal alone, no fee is worth paying.")
         elif worth:
-            most = money(worth.high, costs.currency)
+            most = user(money(worth.high, costs.currency))
             note = Markup("If there is a gain, it is worth at most {} per 1,000 matched customers.").format(most)
         return Verdict("No. It adds nothing to this prediction.", sentence, (), note, Markup("adds nothing here"))
     more = positives_needed(value, fee * cut.high / worth.high)
@@ -141,8 +141,8 @@ def gain(
         short = Markup("{} more {} per 1,000 contacts").format(signed(cut.extra).lstrip("+"), user(words.noun))
         return Verdict("Yes, it helps.", reached, (), unpriced(costs), short)
 
-    def write(amount: float) -> str:
-        return money(amount, costs.currency)
+    def write(amount: float) -> Markup:
+        return user(money(amount, costs.currency))
 
     def ranged(amounts: Worth) -> Markup:
         return Markup("{} {}").format(write(amounts.value), between(amounts.low, amounts.high, write))
@@ -157,9 +157,9 @@ def gain(
     else:
         left = Worth(worth.value - fee, worth.low - fee, worth.high - fee).times(scope.matched / 1000)
         amounts += [
-            ("You pay, per 1,000 matched", escape(write(fee))),
+            ("You pay, per 1,000 matched", write(fee)),
             ("Left over, per run", ranged(left)),
-            ("Break-even fee, per 1,000 matched", escape(write(worth.value))),
+            ("Break-even fee, per 1,000 matched", write(worth.value)),
         ]
         if worth.low >= fee:
             headline = "Yes, and it pays for itself."

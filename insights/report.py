@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from functools import partial
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -44,7 +43,7 @@ def render_report(manifest: RunManifest) -> str:
         of_every=wording.of_every,
         day=wording.day,
         user=wording.user,
-        money=partial(wording.money, currency=manifest.run.money.currency),
+        money=lambda amount: wording.user(wording.money(amount, manifest.run.money.currency)),
         rule=chapters.rule_in_words,
         check_title=chapters.title_of_check,
         most_apart=chapters.most_apart,

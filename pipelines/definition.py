@@ -277,7 +277,7 @@ class Builder:
                 "run_facts": folder(output_of(features, "run_facts")),
                 **evaluation,
             },
-            {},
+            {} if evaluate else {"evaluation": f"evaluation/{goal.name}"},
         )
 
     def report(
@@ -290,6 +290,7 @@ class Builder:
             [
                 *("--kind", kind, "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
                 *("--project-uri", self.run_uri()),
+                *("--goals", ",".join(goal.name for goal in self.settings.goals)),
                 *("--code-sha256", hash_in(self.locations.code)),
                 *("--settings-sha256", hash_in(self.locations.settings)),
             ],
@@ -491,15 +492,16 @@ def build_score_pipeline(builder: Builder, session: Any) -> Pipeline:
     features = builder.features(query, "score")
     steps: list[Step] = [*([query] if query else []), features]
     parameters = builder.parameters("score")
-    publishes = []
+    publishes = {}
     for goal in builder.settings.goals:
         package = ParameterString(package_parameter(goal.name))
         parameters.append(package)
         model = builder.create_model(goal, {"ModelPackageName": package}, features)
         score = builder.score(goal, model, features)
-        publishes.append(builder.publish(goal, score, features, "approved", package))
-        steps += [model, score, publishes[-1]]
-    steps.append(builder.report("score", features, {}, publishes))
+        publishes[goal.name] = builder.publish(goal, score, features, "approved", package)
+        steps += [model, score, publishes[goal.name]]
+    evaluations = {name: folder(output_of(publish, "evaluation")) for name, publish in publishes.items()}
+    steps.append(builder.report("score", features, evaluations, [*publishes.values()]))
     return make_pipeline(f"{builder.settings.project}-score", parameters, steps, session)
 
 

@@ -1,8 +1,9 @@
 """A feature query of the user's own: one SELECT over ``events`` (or ``customers``), a row per customer.
 
-It sees no event after the snapshot: inside it ``events`` holds only what was known on the date, and it can name nothing
-but that table. Refused: more than one statement, another statement than SELECT, another table, a file or function that
-reads one, two rows for a customer, a name that we have already.
+It sees no event after the snapshot: inside it ``events`` holds only what was known on the date, which is ``$as_of``,
+and it can name nothing but that table. Of a ready table it sees neither labels nor split. Refused: more than one
+statement, another statement than SELECT, another table, a file or function that reads one, a clock or a random number,
+two rows for a customer, a name that we have already, a column that can't be a feature.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ from datetime import date
 import duckdb
 import sqlglot
 from sqlglot import exp
+from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
+from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from contracts.errors import ContractError, SettingsError
 from contracts.query_result import KEY
-from processing.sql import columns_of, one_row
+from contracts.table import KINDS
+from processing.sql import columns_of, literal, one_row, quoted, refuse_identifier
 
 WHERE = "tables.features in project.toml"
+CLOCK_WORDS = {"current_time", "current_timestamp", "localtime", "localtimestamp"}  # no functions in DuckDB's catalog
 
 
-def check_query(sql: str, source: str) -> None:
-    """Refuse what is not one SELECT over ``source`` alone.
+def check_query(sql: str, source: str) -> exp.Query:
+    """Refuse what is not one SELECT over ``source`` alone; return it parsed.
 
     Raises
     ------
@@ -38,36 +43,78 @@ def check_query(sql: str, source: str) -> None:
         raise SettingsError(
             "the feature query must be one SELECT", where=WHERE, fix="write one SELECT per customer_key"
         )
-    tree = statements[0]
-    known = {source, *(cte.alias for cte in tree.find_all(exp.CTE))}
+    tree = normalize_identifiers(statements[0], dialect="duckdb")
+    # by scope, not by name: WITH t AS (SELECT * FROM t) reads the table t, not itself
+    of_query = {
+        id(table)
+        for scope in traverse_scope(tree)
+        for table in scope.tables
+        if isinstance(found := scope.sources.get(table.alias_or_name), Scope) and found.is_cte
+    }
     for table in tree.find_all(exp.Table):
-        if not isinstance(table.this, exp.Identifier) or table.db or table.catalog or table.name not in known:
+        is_name = isinstance(table.this, exp.Identifier) and not table.db and not table.catalog
+        if not is_name or (table.name != source and id(table) not in of_query):
             raise SettingsError(
                 f"the feature query reads {table.sql(dialect='duckdb')}",
                 where=WHERE,
                 why=f"it may read {source} and nothing else: what it reads is then what was known on the date",
                 fix=f"select from {source}",
             )
+    return tree
 
 
-def own_features(connection: duckdb.DuckDBPyConnection, sql: str, source: str, base: str, as_of: date | None) -> str:
+def refuse_clock_and_chance(connection: duckdb.DuckDBPyConnection, tree: exp.Query) -> None:
+    """Stop if a query asks for the time, a random number or a setting: it would give other features each time."""
+    unstable = CLOCK_WORDS | {
+        name
+        for (name,) in connection.execute(
+            "SELECT function_name FROM duckdb_functions() WHERE stability <> 'CONSISTENT'"
+        ).fetchall()
+    }
+    for node in tree.find_all(exp.Func, exp.TableSample):
+        names = node.sql_names() if isinstance(node, exp.Func) else []
+        if isinstance(node, exp.TableSample) or unstable & {name.lower() for name in (*names, node.name)}:
+            raise SettingsError(
+                f"the feature query uses {node.sql(dialect='duckdb').strip()}",
+                where=WHERE,
+                why="the same events must give the same features, on whatever day they are computed",
+                fix="count days up to $as_of, the date of the snapshot",
+            )
+
+
+def own_features(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    source: str,
+    base: str,
+    as_of: date | None,
+    hidden: tuple[str, ...] = (),
+) -> str:
     """Compute the user's features for the customers of ``base``; return the name of their table.
+
+    Parameters
+    ----------
+    hidden : tuple of str
+        Columns of ``source`` that the query does not see: labels, and what only training has.
 
     Raises
     ------
     SettingsError
         If the query is not one SELECT over ``source``, or DuckDB refuses it.
     ContractError
-        If a customer has two rows, or there is no ``customer_key``.
+        If a customer has two rows, there is no ``customer_key``, or a column can't be a feature.
     """
-    check_query(sql, source)
+    tree = check_query(sql, source)
+    refuse_clock_and_chance(connection, tree)
     known = f"WHERE event_day <= DATE '{as_of}'" if as_of and source == "events" else ""
+    seen = f"COLUMNS(c -> c NOT IN ({', '.join(map(literal, hidden))}))" if hidden else "*"
     name = f"own_{base}"
     body = sql.strip().rstrip(";")
     try:
         connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE {name} AS
-            WITH {source} AS (SELECT * FROM all_{source} {known}) SELECT * FROM (\n{body}\n)"""
+            WITH {source} AS (SELECT {seen} FROM all_{source} {known}) SELECT * FROM (\n{body}\n)""",
+            {"as_of": as_of} if as_of and tree.find(exp.Parameter, exp.Placeholder) else {},
         )
     except duckdb.Error as error:
         raise SettingsError(
@@ -83,4 +130,30 @@ def own_features(connection: duckdb.DuckDBPyConnection, sql: str, source: str, b
             why="a feature is one value per customer, and a missing customer_key is nobody",
             fix="GROUP BY customer_key",
         )
+    check_values(connection, name)
     return name
+
+
+def check_values(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Refuse a column of the user's features that is no number, boolean or category, or infinite anywhere."""
+    for field in connection.table(name).limit(0).to_arrow_table().schema:
+        if field.name == KEY:
+            continue
+        if not KINDS["value"](field.type):
+            raise ContractError(
+                f"the feature query gives {field.name} as {field.type}",
+                where=WHERE,
+                why="features are numbers, booleans or texts",
+                fix="turn it into one of these: date_diff('day', a_date, $as_of)",
+            )
+        if KINDS["text"](field.type):
+            refuse_identifier(connection, name, field.name, WHERE, "leave it out of the query")
+            continue
+        (infinite,) = one_row(connection, f"SELECT count(*) FILTER (isinf({quoted(field.name)}::DOUBLE)) FROM {name}")
+        if infinite:
+            raise ContractError(
+                f"the feature query gives an infinite {field.name} for {infinite:,} customers",
+                where=WHERE,
+                why="something is divided by zero",
+                fix="divide by nullif(..., 0)",
+            )

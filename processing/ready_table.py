@@ -16,10 +16,9 @@ from contracts.feature_table import LABEL_PREFIX
 from contracts.query_result import KEY
 from contracts.run_settings import Goal, ReadyTable, RunSettings
 from contracts.table import TableContract, parquet_files
-from processing.sql import columns_of, literal, one_row, quoted
+from processing.sql import columns_of, literal, one_row, quoted, refuse_identifier
 
 BASE = "ready"
-IDENTIFIER_VALUES = 100  # a text column with more values than this, for more than half of the rows, names people
 
 
 def register_customers(
@@ -60,16 +59,9 @@ def make_base(connection: duckdb.DuckDBPyConnection, contract: TableContract) ->
     schema = connection.table("raw_customers").limit(0).to_arrow_table().schema
     names = feature_columns(schema, contract)
     for name in (name for name in names if types[name] == "VARCHAR"):
-        values, present = one_row(
-            connection, f"SELECT count(DISTINCT {quoted(name)}), count({quoted(name)}) FROM raw_customers"
+        refuse_identifier(
+            connection, "raw_customers", name, "customers", f"leave it out: [columns] ignore = [{name!r}]"
         )
-        if values > IDENTIFIER_VALUES and 2 * values > present:
-            raise ContractError(
-                f"column {name} of customers has {values:,} different texts in {present:,} rows",
-                where="customers",
-                why="that names people instead of grouping them; no name or address is ever a feature",
-                fix=f"leave it out: [columns] ignore = [{name!r}]",
-            )
     selected = ", ".join(
         quoted(name) if types[name].startswith(("VARCHAR", "ENUM")) else f"{quoted(name)}::DOUBLE AS {quoted(name)}"
         for name in names
@@ -83,6 +75,11 @@ def ready_of(settings: RunSettings) -> ReadyTable:
     if settings.customers is None:
         raise ContractError("this project has no ready table", where="run settings", fix="pseg pipeline upsert")
     return settings.customers
+
+
+def columns_of_training(ready: ReadyTable, goals: tuple[Goal, ...]) -> tuple[str, ...]:
+    """List the columns that only training has; the user's own features must not depend on them."""
+    return tuple(name for name in (*(goal.label for goal in goals), ready.split, ready.time) if name)
 
 
 def ready_labels(goals: tuple[Goal, ...]) -> str:

@@ -42,6 +42,7 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, settings: RunSettings, 
     ContractError, SettingsError
         If two parties' features have one name, or what the joined tables refuse.
     """
+    hidden: tuple[str, ...] = ()
     if settings.customers is None:
         if as_of is None:
             raise ContractError(
@@ -50,9 +51,10 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, settings: RunSettings, 
         base, source = features.brand_features(connection, as_of), "events"
     else:
         base, source = ready_table.BASE, "customers"
+        hidden = ready_table.columns_of_training(settings.customers, settings.goals)
     parts = [("brand", base)]
     if settings.features_sql:
-        parts.append(("brand", own_features(connection, settings.features_sql, source, base, as_of)))
+        parts.append(("brand", own_features(connection, settings.features_sql, source, base, as_of, hidden)))
     join = None
     if settings.query:
         partner, join = choose_partner_rows(connection, settings, base, as_of)

@@ -7,7 +7,10 @@ from typing import Any
 
 import duckdb
 
+from contracts.errors import ContractError
+
 MEMORY_LIMIT = "1500MB"  # what does not fit spills to disk; measured: more brings little
+IDENTIFIER_VALUES = 100  # a text column with more values than this, for more than half of the rows, names people
 
 
 def connect(work_dir: Path) -> duckdb.DuckDBPyConnection:
@@ -45,3 +48,16 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """Write a text as a literal of SQL."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def refuse_identifier(connection: duckdb.DuckDBPyConnection, table: str, name: str, where: str, fix: str) -> None:
+    """Stop if a text column names people instead of grouping them."""
+    column = quoted(name)
+    values, present = one_row(connection, f"SELECT count(DISTINCT {column}), count({column}) FROM {table}")
+    if values > IDENTIFIER_VALUES and 2 * values > present:
+        raise ContractError(
+            f"column {name} has {values:,} different texts in {present:,} rows",
+            where=where,
+            why="that names people instead of grouping them; no name or address is ever a feature",
+            fix=fix,
+        )

@@ -27,7 +27,7 @@ def report(
 
     output = (project.parent if project.is_file() else project) / "output"
     manifest = read_run_manifest(output)
-    from insights.report import render_report  # type: ignore[import-not-found]
+    from insights.report import render_report
 
     with working("writing the report", if_interrupted="the report is as it was"):
         path = replace_text(output / NAME, render_report(manifest))

@@ -16,7 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from contracts.evaluation import read_evaluation
+from contracts.run_manifest import write_run_manifest
+from insights.report import render_report
 from pipelines.code_bundle import collect_code
+from tests.report_runs import rich_run
 from tests.worlds import AS_OF, SETTINGS, write_inputs
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +52,13 @@ answer = handler.transform_fn(model, Path(sys.argv[2]).read_bytes(), "applicatio
 assert isinstance(answer, tuple), answer.get_data(as_text=True)
 Path(sys.argv[3]).write_bytes(answer[0].encode())
 print(handler.__file__)
+"""
+REPORT = """
+import sys
+from pathlib import Path
+from contracts.run_manifest import read_run_manifest
+from insights.report import render_report
+Path(sys.argv[2]).write_bytes(render_report(read_run_manifest(Path(sys.argv[1]))).encode())
 """
 
 
@@ -138,6 +148,13 @@ def test_features_training_evaluation_and_scoring_run_in_their_folders(bundle: P
         rows = list(csv.DictReader(handle))
     assert [row["Id"] for row in rows] == pq.read_table(shard)["Id"].to_pylist()
     assert all(0 <= float(row["Metrics.buy_score"]) <= 1 for row in rows)
+
+
+def test_report_has_its_templates_in_the_bundle_and_the_same_bytes(bundle: Path, tmp_path: Path) -> None:
+    write_run_manifest(rich_run(1), tmp_path / "run")
+    done = run(bundle, tmp_path, "-c", REPORT, tmp_path / "run", tmp_path / "report.html")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report.html").read_bytes() == render_report(rich_run(1)).encode()
 
 
 def test_failing_entry_point_leaves_its_reason_and_exit_1(bundle: Path, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_failed_gate_stops_only_its_goal_and_the_last_step_lists_it(tmp_path: Pa
     assert "0.6" in answer["error"]["why"]
     output = project / "output"
     assert [path.name for path in (output / "segments").iterdir()] == ["renews"]
-    assert "flips" in (output / "report.html").read_text(encoding="utf-8")
+    assert "Flips" in (output / "report.html").read_text(encoding="utf-8")
     evaluations = json.loads((output / "evaluation.json").read_text())["evaluations"]
     assert {one["goal"]: one["gate"]["is_passed"] for one in evaluations} == {"renews": 1, "flips": 0}
     models = json.loads(pseg("model", "list", "--project", str(project), "--json").stdout)["models"]
