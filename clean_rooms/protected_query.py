@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -20,11 +21,20 @@ from contracts.errors import ServiceError
 
 if TYPE_CHECKING:
     from mypy_boto3_cleanrooms import CleanRoomsServiceClient
+    from mypy_boto3_cleanrooms.type_defs import ProtectedQuerySQLParametersTypeDef
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 1
 FINAL_STATES = {"SUCCESS": "success", "FAILED": "failure", "CANCELLED": "failure", "TIMED_OUT": "failure"}
+
+
+@dataclass(frozen=True)
+class TemplateRun:
+    """An analysis template and the values of its parameters, as text: the service casts each to its declared type."""
+
+    arn: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,9 @@ def make_client(session: boto3.Session | None = None, attempts: int = 10) -> Cle
 
 
 def find_membership(client: CleanRoomsServiceClient, collaboration: str) -> str:
-    """Return the id of this account's active membership in the collaboration of this name.
+    """Return the id of this account's active membership in a collaboration.
+
+    ``collaboration`` is its name, its id, or the id of the membership itself.
 
     Raises
     ------
@@ -52,12 +64,14 @@ def find_membership(client: CleanRoomsServiceClient, collaboration: str) -> str:
         If there is none, or more than one.
     """
     pages = client.get_paginator("list_memberships").paginate(status="ACTIVE")
-    found = [m["id"] for page in pages for m in page["membershipSummaries"] if m["collaborationName"] == collaboration]
+    own = [membership for page in pages for membership in page["membershipSummaries"]]
+    found = [m["id"] for m in own if collaboration in (m["collaborationName"], m["collaborationId"], m["id"])]
     if len(found) != 1:
         raise ServiceError(
             f"{len(found)} active memberships in a collaboration named {collaboration}",
             where="AWS Clean Rooms",
-            fix="create or join the collaboration first, and give each collaboration a name of its own",
+            why=f"this account is in: {', '.join(sorted({m['collaborationName'] for m in own})) or 'no collaboration'}",
+            fix="create or join it first; where several have one name, set [query].collaboration to the id of one",
         )
     return found[0]
 
@@ -66,12 +80,12 @@ def run_query(
     client: CleanRoomsServiceClient,
     starter: CleanRoomsServiceClient,
     membership_id: str,
-    sql: str,
+    query: str | TemplateRun,
     bucket: str,
     key_prefix: str,
     deadline_seconds: int,
 ) -> QueryResult:
-    """Run a query and wait for its result; on any interruption, cancel it.
+    """Run SQL or an analysis template and wait for its result; on any interruption, cancel it.
 
     ``starter`` is a client of one attempt: a start whose answer was lost may have reached the service and be billed.
 
@@ -80,10 +94,15 @@ def run_query(
     ServiceError
         With the service's error code and text if the query fails, is cancelled, or is not done by the deadline.
     """
+    parameters: ProtectedQuerySQLParametersTypeDef = (
+        {"queryString": query}
+        if isinstance(query, str)
+        else {"analysisTemplateArn": query.arn, "parameters": dict(query.parameters)}
+    )
     answer = starter.start_protected_query(
         type="SQL",
         membershipIdentifier=membership_id,
-        sqlParameters={"queryString": sql},
+        sqlParameters=parameters,
         resultConfiguration={
             "outputConfiguration": {"s3": {"resultFormat": "PARQUET", "bucket": bucket, "keyPrefix": key_prefix}}
         },

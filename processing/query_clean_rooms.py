@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 
 from clean_rooms.identity import hash_email
 from clean_rooms.list_query import build_list_query
-from clean_rooms.protected_query import QueryResult, find_membership, make_client, run_query
+from clean_rooms.protected_query import QueryResult, TemplateRun, find_membership, make_client, run_query
+from clean_rooms.templates import find_template
 from contracts.contacts import CONTACTS
 from contracts.customers import customers_contract, read_customers
 from contracts.errors import ContractError
@@ -159,14 +160,15 @@ def refresh_match_keys(settings: RunSettings, keys: pd.DataFrame) -> None:
 
 
 def ask_partner(settings: RunSettings, query: Query, execution_id: str) -> QueryResult:
-    """Run the project's protected query."""
+    """Run the project's protected query: one of ours under a LIST rule, the analysis template under a CUSTOM rule."""
     client = make_client()
     membership_id = find_membership(client, query.collaboration)
+    is_custom = query.rule == "CUSTOM"
     return run_query(
         client,
         make_client(attempts=1),
         membership_id,
-        build_list_query(query),
+        TemplateRun(find_template(client, membership_id, query.template)) if is_custom else build_list_query(query),
         bucket=settings.results_bucket,
         key_prefix=f"{settings.project}/query-results/{execution_id}",
         deadline_seconds=query.deadline_seconds,

@@ -12,7 +12,7 @@ from typing import Any
 import awswrangler as wr
 import boto3
 
-from clean_rooms.collaboration import Collaboration, OfferedTable, create_collaboration
+from clean_rooms.collaboration import Collaboration, OfferedTable, TemplateText, create_collaboration
 from contracts.errors import SettingsError
 from contracts.run_settings import Query, RunSettings
 from contracts.table import parquet_files
@@ -25,7 +25,8 @@ def prepare_accounts(project: Project, brand: boto3.Session, partner: boto3.Sess
     Raises
     ------
     SettingsError
-        If the partner's table is not a local file, or lacks the join column or a column that the query asks for.
+        If the partner's table is not a local file, or lacks the join column or a column that the query asks for; if
+        the rule is CUSTOM and the template's SQL file can't be read.
     """
     settings = project.run_settings()
     for bucket in (settings.data_bucket, settings.results_bucket):
@@ -40,6 +41,7 @@ def prepare_collaboration(
     project: Project, settings: RunSettings, query: Query, brand: boto3.Session, partner: boto3.Session
 ) -> Collaboration:
     """Make both parties' tables and the collaboration that offers them."""
+    template = read_template(project, query) if query.rule == "CUSTOM" else None
     database = f"pseg_{settings.project.replace('-', '_')}"
     make_database(brand, database)
     if not wr.catalog.does_table_exist(database, query.match_keys_table, boto3_session=brand):
@@ -53,7 +55,7 @@ def prepare_collaboration(
     partner_uri = f"s3://pseg-{settings.project}-partner/{query.partner_table}/"
     make_bucket(partner, f"pseg-{settings.project}-partner")
     make_database(partner, database)
-    offer_partner_table(project, query, partner, database, partner_uri)
+    offered = offer_partner_table(project, query, partner, database, partner_uri)
     return create_collaboration(
         query.collaboration,
         brand,
@@ -73,14 +75,34 @@ def prepare_collaboration(
             glue_database=database,
             glue_table=query.partner_table,
             join_columns=(JOIN_COLUMN,),
-            list_columns=query.partner_columns,
+            list_columns=offered,
             role_arn=make_role(partner, f"pseg-{settings.project}-attributes", "cleanrooms"),
         ),
+        template,
     )
 
 
-def offer_partner_table(project: Project, query: Query, partner: boto3.Session, database: str, uri: str) -> None:
-    """Put the partner's file into the partner's account and catalogue it."""
+def read_template(project: Project, query: Query) -> TemplateText:
+    """Read the SQL of the project's analysis template from ``<template>.sql`` beside project.toml."""
+    path = project.folder / f"{query.template}.sql"
+    try:
+        return TemplateText(query.template, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"the SQL of analysis template {query.template} can't be read",
+            where=str(path),
+            why=str(error),
+            fix='write it there, or set rule = "LIST" in [query] of project.toml',
+        ) from error
+
+
+def offer_partner_table(
+    project: Project, query: Query, partner: boto3.Session, database: str, uri: str
+) -> tuple[str, ...]:
+    """Put the partner's file into the partner's account, catalogue it, and return the columns to offer.
+
+    A LIST rule offers what the query asks for, a CUSTOM rule every column: the template says what becomes of them.
+    """
     path = project.location("partner")
     if not isinstance(path, Path):
         raise SettingsError(
@@ -96,7 +118,9 @@ def offer_partner_table(project: Project, query: Query, partner: boto3.Session, 
         wr.catalog.create_parquet_table(
             database=database, table=table, path=uri, columns_types=types, mode="overwrite", boto3_session=partner
         )
-    missing = [name for name in (JOIN_COLUMN, *query.partner_columns) if name not in types]
+    others = tuple(name for name in types if name != JOIN_COLUMN)
+    offered = others if query.rule == "CUSTOM" else query.partner_columns
+    missing = [name for name in (JOIN_COLUMN, *offered) if name not in types]
     if missing:
         raise SettingsError(
             f"the partner's table has no column {', '.join(missing)}",
@@ -104,6 +128,7 @@ def offer_partner_table(project: Project, query: Query, partner: boto3.Session, 
             why=f"it has {', '.join(types)}",
             fix="mend [query].columns in project.toml, or ask the partner for the column",
         )
+    return offered
 
 
 def account_of(session: boto3.Session) -> str:

@@ -50,6 +50,11 @@ class QueryFailed(Exception):
         self.code = code
 
 
+def unusable(table: RoomTable, why: str) -> QueryFailed:
+    """Make the error for a table that exists but cannot be read."""
+    return QueryFailed("INVALID_RESOURCE", f"table {table.name}: {why}")
+
+
 class QueryCancelled(Exception):
     """The query was stopped by its runner."""
 
@@ -120,10 +125,8 @@ class Engine:
                 raise
             except duckdb.Error as error:
                 logger.info("table %s cannot be read: %s", table.name, error)
-                raise QueryFailed(
-                    "INVALID_RESOURCE",
-                    f"table {table.name}: a data file is not readable Parquet, or has values that do not fit its types",
-                ) from error
+                why = "a data file is not readable Parquet, or has values that do not fit its types"
+                raise unusable(table, why) from error
 
     def seal(self) -> None:
         """Close files, network, extensions and settings to what runs from here on."""
@@ -162,14 +165,9 @@ class Engine:
 def check_column(table: RoomTable, column: str, declared: str, found: str | None) -> None:
     """Compare a column's Parquet type with its Glue type."""
     if found is None:
-        raise QueryFailed(
-            "INVALID_RESOURCE", f"table {table.name}: column {column} is in Glue but in none of the data files"
-        )
+        raise unusable(table, f"column {column} is in Glue but in none of the data files")
     if not any(re.match(family, declared) and re.match(family, found) for family in FAMILIES) and found != '"NULL"':
-        glue = table.columns[column]
-        raise QueryFailed(
-            "INVALID_RESOURCE", f"table {table.name}: column {column} is {glue} in Glue but {found} in Parquet"
-        )
+        raise unusable(table, f"column {column} is {table.columns[column]} in Glue but {found} in Parquet")
 
 
 def failure(error: Exception) -> tuple[str, str]:

@@ -65,7 +65,9 @@ WORDS = {  # what a user would call it
 CUSTOM_REFUSED: dict[type[exp.Expr], str] = {  # what DuckDB has not, or answers otherwise than Spark in silence
     exp.Anonymous: "a function that it does not know",
     exp.DayOfWeek: "a function that counts from another day",
-    exp.Quantile: "a function that does not interpolate",
+    exp.Quantile: "a function that answers otherwise",
+    exp.Parameter: "a parameter that is not written :name",
+    exp.Version: "a version of a table",
     exp.UDTF: "rows from expressions",
     exp.Pivot: "PIVOT",
     exp.QueryTransform: "TRANSFORM",
@@ -295,6 +297,8 @@ def custom_syntax(query: exp.Query) -> Iterator[str]:
         for kind, what in CUSTOM_REFUSED.items():
             if isinstance(node, kind):
                 yield f"the embedded AWS does not run {node.sql('spark', comments=False)[:80]} ({what})"
+        if isinstance(node, exp.Select) and node.args.get("windows"):
+            yield "the embedded AWS does not run a WINDOW clause; write the window behind OVER"
         if isinstance(node, exp.With) and node.recursive:
             yield "the embedded AWS does not run WITH RECURSIVE"
         if isinstance(node, exp.Star):
@@ -330,7 +334,7 @@ def origins(query: exp.Query, tables: Mapping[str, RoomTable]) -> list[set[str]]
         parts = [made[id(part)] for part in scope.set_operation_scopes] or [
             [set().union(*map(origin, output.find_all(exp.Column))) for output in outputs(scope)]
         ]
-        made[id(scope)] = [set().union(*same) for same in zip(*parts, strict=True)]
+        made[id(scope)] = [set().union(*same) for same in zip(*parts, strict=False)]
     return made[id(scopes[-1])]
 
 

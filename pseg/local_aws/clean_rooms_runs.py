@@ -269,7 +269,7 @@ class Runs(Tables, Templates):
         storage = found.get("StorageDescriptor", {})
         kinds = storage.get("InputFormat", ""), found.get("Parameters", {}).get("classification", "")
         if not any("parquet" in kind.lower() for kind in kinds):
-            raise unusable(table, "the embedded AWS reads Parquet tables only")
+            raise engines.unusable(table, "the embedded AWS reads Parquet tables only")
         keys = [key["Name"].lower() for key in found.get("PartitionKeys", [])]
         places: list[tuple[str, dict[str, Any]]] = [(storage.get("Location", ""), {})]
         if keys:
@@ -280,7 +280,7 @@ class Runs(Tables, Templates):
                 for one in answer["Partitions"]
             ]
         if not places:
-            raise unusable(table, "no partition is registered in Glue")
+            raise engines.unusable(table, "no partition is registered in Glue")
         s3 = self.aws.client("s3", credential)
         for location, partition in places:
             bucket, prefix = bucket_and_prefix(location)
@@ -293,7 +293,7 @@ class Runs(Tables, Templates):
             ]
             if not objects:
                 which = "/".join(f"{key}={value}" for key, value in partition.items()) or "the table"
-                raise unusable(table, f"{which} has no data files at its location")
+                raise engines.unusable(table, f"{which} has no data files at its location")
             files = []
             for index, one in enumerate(sorted(objects, key=lambda item: str(item["Key"]))):
                 if stop.is_set():
@@ -303,11 +303,6 @@ class Runs(Tables, Templates):
             yield engines.Source(tuple(files), partition)
             for file in files:
                 file.unlink()
-
-
-def unusable(table: RoomTable, why: str) -> engines.QueryFailed:
-    """Make the error for a table that exists but cannot be read."""
-    return engines.QueryFailed("INVALID_RESOURCE", f"table {table.name}: {why}")
 
 
 def bucket_and_prefix(location: str) -> tuple[str, str]:

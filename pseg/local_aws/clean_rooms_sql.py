@@ -9,7 +9,7 @@ Source: AWS Clean Rooms User Guide, "Analysis templates"; SQL Reference, Spark.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,27 +138,25 @@ def tables_of(query: exp.Query, known: Collection[str]) -> list[str]:
     Raises
     ------
     QueryRefused
-        If it reads from anything else, or a common table expression hides a table.
+        If it reads from anything but a table's plain name, or a common table expression hides a table.
     """
     expressions = {one.alias.lower() for one in query.find_all(exp.CTE)}
-    named = {table.name.lower() for table in query.find_all(exp.Table)} - expressions
-    violations = [
-        *odd_sources(query),
-        *(f"table {name} is not associated with this collaboration" for name in sorted(named - set(known))),
-        *(f"WITH {name}: a table of the collaboration has this name" for name in sorted(expressions & set(known))),
-    ]
-    if violations or not named:
-        raise QueryRefused(*violations or ["the query reads no table of this collaboration"])
-    return sorted(named)
-
-
-def odd_sources(query: exp.Query) -> Iterator[str]:
-    """Name every source that is not the plain name of a table: functions, paths, names with a database."""
+    hiding = sorted(expressions & set(known))
+    violations = [f"WITH {name}: a table of the collaboration has this name" for name in hiding]
+    named = set()
     for table in query.find_all(exp.Table):
+        name, shown = table.name.lower(), f"{table.sql('spark')} is not a table of the collaboration"
         if not isinstance(table.this, exp.Identifier):
-            yield f"{table.sql('spark')} is not a table of the collaboration: functions cannot be read from"
+            violations.append(f"{shown}: functions cannot be read from")
         elif table.args.get("db"):
-            yield f"{table.sql('spark')} is not a table of the collaboration: write its name alone"
+            violations.append(f"{shown}: write its name alone")
+        elif name not in expressions:
+            named.add(name)
+    strangers = sorted(named - set(known))
+    violations += [f"table {name} is not associated with this collaboration" for name in strangers]
+    if violations or not named:
+        raise QueryRefused(*(violations or ["the query reads no table of this collaboration"]))
+    return sorted(named)
 
 
 def resolve(query: exp.Query, tables: Mapping[str, RoomTable], *, aliases: bool) -> exp.Query:

@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from clean_rooms.collaboration import Collaboration, OfferedTable, create_collaboration
+from clean_rooms.collaboration import Collaboration, OfferedTable, TemplateText, create_collaboration
 from clean_rooms.protected_query import find_membership, make_client
+from clean_rooms.templates import find_template
 from contracts.errors import ServiceError
 from pseg.local_aws.session import BRAND_ACCOUNT, PARTNER_ACCOUNT
 from tests.embedded_aws import TwoAccounts
@@ -35,9 +36,16 @@ def tables(accounts: TwoAccounts) -> tuple[OfferedTable, OfferedTable]:
     return offered[0], offered[1]
 
 
-def create(accounts: TwoAccounts, name: str, tables: tuple[OfferedTable, OfferedTable]) -> Collaboration:
+def create(
+    accounts: TwoAccounts,
+    name: str,
+    tables: tuple[OfferedTable, OfferedTable],
+    template: TemplateText | None = None,
+) -> Collaboration:
     """Create a collaboration of this name."""
-    return create_collaboration(name, accounts.brand, accounts.partner, BRAND_ACCOUNT, PARTNER_ACCOUNT, *tables)
+    return create_collaboration(
+        name, accounts.brand, accounts.partner, BRAND_ACCOUNT, PARTNER_ACCOUNT, *tables, template
+    )
 
 
 def inventory(accounts: TwoAccounts) -> list[str]:
@@ -142,3 +150,91 @@ def test_two_collaborations_of_one_name_are_refused(
     rooms.create_membership(collaborationIdentifier=second, queryLogStatus="DISABLED")
     with pytest.raises(ServiceError, match="2 active memberships in a collaboration named twice"):
         find_membership(make_client(accounts.brand), "twice")
+    by_id = find_membership(make_client(accounts.brand), second)
+    assert find_membership(make_client(accounts.brand), by_id) == by_id
+
+
+def test_collaboration_is_found_by_its_id_and_by_the_membership(
+    accounts: TwoAccounts, tables: tuple[OfferedTable, OfferedTable]
+) -> None:
+    made = create(accounts, "by-id", tables)
+    before = inventory(accounts)
+    for identifier in (made.id, made.brand_membership_id):
+        assert create(accounts, identifier, tables) == made
+        assert find_membership(make_client(accounts.brand), identifier) == made.brand_membership_id
+    assert inventory(accounts) == before
+
+
+def test_id_that_leads_nowhere_is_no_name_for_a_new_collaboration(
+    accounts: TwoAccounts, tables: tuple[OfferedTable, OfferedTable]
+) -> None:
+    before = inventory(accounts)
+    with pytest.raises(ServiceError, match="there is no collaboration or membership 00000000"):
+        create(accounts, "00000000-0000-4000-8000-000000000000", tables)
+    assert inventory(accounts) == before
+
+
+# -- CUSTOM rules
+
+AVERAGE = TemplateText("average_age", "SELECT m.customer_key, p.age FROM match_keys m JOIN people p USING (hashed_id)")
+
+
+def rules(accounts: TwoAccounts, made: Collaboration) -> list[dict[str, Any]]:
+    """The CUSTOM rules of both tables as every member sees them, the associations' parts included."""
+    rooms: Any = accounts.partner.client("cleanrooms")
+    wanted = [{"name": name, "type": "CUSTOM"} for name in ("match_keys", "people")]
+    answer = rooms.batch_get_schema_analysis_rule(collaborationIdentifier=made.id, schemaAnalysisRuleRequests=wanted)
+    assert not answer["errors"]
+    return [one["consolidatedPolicy"]["v1"]["custom"] for one in answer["analysisRules"]]
+
+
+def test_custom_rules_allow_exactly_the_template_and_let_no_identifier_out(
+    accounts: TwoAccounts, tables: tuple[OfferedTable, OfferedTable]
+) -> None:
+    made = create(accounts, "custom", tables, AVERAGE)
+    arn = find_template(make_client(accounts.partner), made.partner_membership_id, "average_age")
+    expected = {
+        "allowedAnalyses": [arn],
+        "disallowedOutputColumns": ["hashed_id"],
+        "allowedResultReceivers": [BRAND_ACCOUNT],
+    }
+    assert rules(accounts, made) == [expected, expected]
+    before = inventory(accounts)
+    assert create(accounts, "custom", tables, AVERAGE) == made
+    assert inventory(accounts) == before
+
+
+def test_new_template_takes_the_place_of_the_one_that_was_allowed(
+    accounts: TwoAccounts, tables: tuple[OfferedTable, OfferedTable]
+) -> None:
+    made = create(accounts, "renewed", tables, AVERAGE)
+    second = TemplateText("average_age_2", AVERAGE.sql.replace("p.age", "p.age + 1 AS age"))
+    assert create(accounts, "renewed", tables, second) == made
+    arn = find_template(make_client(accounts.brand), made.brand_membership_id, "average_age_2")
+    assert [rule["allowedAnalyses"] for rule in rules(accounts, made)] == [[arn], [arn]]
+
+
+def test_template_of_one_name_with_another_text_is_refused(
+    accounts: TwoAccounts, tables: tuple[OfferedTable, OfferedTable]
+) -> None:
+    made = create(accounts, "changed", tables, AVERAGE)
+    before = rules(accounts, made)
+    with pytest.raises(ServiceError, match="average_age exists with another text") as caught:
+        create(accounts, "changed", tables, replace(AVERAGE, sql=f"{AVERAGE.sql} WHERE p.age > 1"))
+    assert "average_age_2" in caught.value.fix
+    assert rules(accounts, made) == before
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind"), [(None, AVERAGE, "LIST"), (AVERAGE, None, "CUSTOM")], ids=["list", "custom"]
+)
+def test_table_with_a_rule_of_the_other_type_is_refused(
+    accounts: TwoAccounts,
+    tables: tuple[OfferedTable, OfferedTable],
+    first: TemplateText | None,
+    second: TemplateText | None,
+    kind: str,
+) -> None:
+    create(accounts, f"first-{kind}", tables, first)
+    with pytest.raises(ServiceError, match=f"first-{kind}-match_keys has a rule of type {kind}"):
+        create(accounts, f"first-{kind}", tables, second)

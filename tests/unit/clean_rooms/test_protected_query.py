@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from clean_rooms.protected_query import cancel, make_client, run_query
+from clean_rooms.protected_query import TemplateRun, cancel, make_client, run_query
 from contracts.errors import ServiceError
 from processing.query_clean_rooms import interrupt
+from pseg.local_aws.session import BRAND_ACCOUNT
 from tests.embedded_aws import TwoAccounts
 from tests.local_aws.two_parties import QUERY, Room, finish, make_glue_table, open_room
 
@@ -68,6 +69,28 @@ def test_success_has_the_services_location_and_its_bill(accounts: TwoAccounts, r
     assert result.billed_units > 0
     assert result.seconds > 0
     assert queries(room)[result.query_id] == "SUCCESS"
+
+
+def test_template_runs_with_its_parameters(accounts: TwoAccounts, room: Room, run: Run) -> None:
+    client = make_client(accounts.brand)
+    policy = {"allowedAnalyses": ["ANY_QUERY"], "allowedAnalysisProviders": [BRAND_ACCOUNT]}
+    room.partner.offer("persons", "people", ["age", "city"], policy, "CUSTOM")
+    arn = client.create_analysis_template(
+        membershipIdentifier=room.brand.membership,
+        name="older",
+        format="SQL",
+        source={"text": "SELECT age FROM persons WHERE age > :limit"},
+        analysisParameters=[{"name": "limit", "type": "INTEGER"}],
+    )["analysisTemplate"]["arn"]
+    result = run(TemplateRun(arn, {"limit": "50"}))
+    keys = {"membershipIdentifier": room.brand.membership, "protectedQueryIdentifier": result.query_id}
+    query = client.get_protected_query(**keys)["protectedQuery"]
+    assert query["sqlParameters"] == {"analysisTemplateArn": arn, "parameters": {"limit": "50"}}
+    assert [row["age"] for row in room.rows(query)] == [53, 64]  # type: ignore[arg-type]
+    before = queries(room)
+    with pytest.raises(client.exceptions.ValidationException, match="limit has neither a value nor a default"):
+        run(TemplateRun(arn))
+    assert queries(room) == before
 
 
 def test_failure_carries_the_services_code_and_text(room: Room, run: Run) -> None:
