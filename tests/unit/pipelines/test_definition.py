@@ -24,6 +24,7 @@ CREATE = {
     "Model": ("CreateModel", {"ModelName": "model"}),
     "RegisterModel": ("CreateModelPackage", {}),
 }
+GOAL_STEPS = ("Train", "Evaluate", "Gate", "CreateModel", "Score", "Publish")
 VARIABLES = ({"Get"}, {"Std:Join"}, {"Std:JsonGet"})
 
 
@@ -112,13 +113,20 @@ def test_score_pipeline_trains_and_registers_nothing(definitions: dict[str, str]
         for step in steps.values()
         if step["Type"] == "Processing"
     }
-    assert modules == {"processing.query_clean_rooms", "processing.build_features", "activation.publish"}
+    assert modules == {
+        *("processing.query_clean_rooms", "processing.build_features", "activation.publish", "insights.make_report"),
+    }
 
 
 def test_score_pipeline_scores_with_exactly_the_packages_it_is_given(definitions: dict[str, str]) -> None:
     document = json.loads(definitions["score"])
     assert {parameter["Name"]: parameter.get("DefaultValue") for parameter in document["Parameters"]} == {
         "AsOf": "2026-06-30",
+        "QueryResultUri": "none",
+        "ProcessingInstanceType": "ml.m5.xlarge",
+        "ProcessingInstanceCount": 1,
+        "TransformInstanceType": "ml.m5.large",
+        "TransformInstanceCount": 1,
         "BuyModelPackageArn": None,
         "BigSpenderModelPackageArn": None,
     }
@@ -144,19 +152,80 @@ def test_published_status_is_that_of_the_pipeline(
     assert folder in arguments[arguments.index("--uri") + 1]["Std:Join"]["Values"]
 
 
-def test_only_behind_the_gate_is_anything_registered_scored_or_published(definitions: dict[str, str]) -> None:
+def input_uri(step: dict[str, Any], name: str) -> Any:
+    """Where a processing step takes one of its inputs from; None if it has no such input."""
+    inputs = {one["InputName"]: one["S3Input"]["S3Uri"] for one in step["Arguments"]["ProcessingInputs"]}
+    return inputs.get(name)
+
+
+def test_only_behind_the_gate_is_anything_registered(definitions: dict[str, str]) -> None:
     document = json.loads(definitions["train"])
-    assert [step["Name"] for step in document["Steps"]] == [
-        *("QueryCleanRooms", "BuildFeatures"),
-        *("TrainBuy", "EvaluateBuy", "GateBuy"),
-        *("TrainBigSpender", "EvaluateBigSpender", "GateBigSpender"),
-    ]
-    gate = document["Steps"][4]["Arguments"]
-    assert [step["Name"] for step in gate["IfSteps"]] == ["RegisterBuy", "CreateModelBuy", "ScoreBuy", "PublishBuy"]
-    assert [step["Type"] for step in gate["ElseSteps"]] == ["Fail"]
-    (condition,) = gate["Conditions"]
-    assert condition["RightValue"] == 1
-    assert condition["LeftValue"]["Std:JsonGet"]["Path"] == "gate.is_passed"
+    steps = {step["Name"]: step for step in document["Steps"]}
+    goals = [f"{step}{goal}" for goal in ("Buy", "BigSpender") for step in GOAL_STEPS]
+    assert list(steps) == ["QueryCleanRooms", "BuildFeatures", *goals, "Report", "AllGoals"]
+    for goal in ("Buy", "BigSpender"):
+        gate = steps[f"Gate{goal}"]["Arguments"]
+        assert [step["Name"] for step in gate["IfSteps"]] == [f"Register{goal}"]
+        assert gate["ElseSteps"] == []
+        (condition,) = gate["Conditions"]
+        assert (condition["Type"], condition["RightValue"]) == ("Equals", 1)
+        assert condition["LeftValue"]["Std:JsonGet"]["Path"] == "gate.is_passed"
+        assert condition["LeftValue"]["Std:JsonGet"]["PropertyFile"] == {
+            "Get": f"Steps.Evaluate{goal}.PropertyFiles.Evaluation"
+        }
+
+
+def test_publish_of_a_candidate_reads_its_own_goals_evaluation_and_so_gates_itself(definitions: dict[str, str]) -> None:
+    for goal in ("Buy", "BigSpender"):
+        step = named(definitions["train"])[f"Publish{goal}"]
+        uri = json.dumps(input_uri(step, "evaluation"))
+        assert f"Steps.Evaluate{goal}.ProcessingOutputConfig.Outputs['evaluation']" in uri
+        assert input_uri(named(definitions["score"])[f"Publish{goal}"], "evaluation") is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_report_comes_after_everything_was_published_and_knows_the_run(definitions: dict[str, str], kind: str) -> None:
+    step = named(definitions[kind])["Report"]
+    assert set(step["DependsOn"]) == {"PublishBuy", "PublishBigSpender"}
+    assert "BuildFeatures" in json.dumps(input_uri(step, "run_facts"))
+    evaluations = [input_uri(step, f"evaluation-{goal}") is not None for goal in ("buy", "big_spender")]
+    assert evaluations == [kind == "train"] * 2
+    arguments = step["Arguments"]["AppSpecification"]["ContainerArguments"]
+    assert arguments[arguments.index("--kind") + 1] == kind
+    hashes = {re.search(rf"/{part}/([0-9a-f]{{64}})/", definitions[kind])[1] for part in ("code", "settings")}  # type: ignore[index]
+    assert hashes <= {argument for argument in arguments if isinstance(argument, str)}
+
+
+def test_last_step_fails_the_run_unless_every_goal_passed_and_says_what_the_report_says(
+    definitions: dict[str, str],
+) -> None:
+    last = named(definitions["train"])["AllGoals"]
+    assert last["DependsOn"] == ["Report"]
+    arguments = last["Arguments"]
+    assert arguments["IfSteps"] == []
+    conditions = [condition["LeftValue"]["Std:JsonGet"]["PropertyFile"]["Get"] for condition in arguments["Conditions"]]
+    assert conditions == [f"Steps.Evaluate{goal}.PropertyFiles.Evaluation" for goal in ("Buy", "BigSpender")]
+    (failed,) = arguments["ElseSteps"]
+    assert (failed["Name"], failed["Type"]) == ("FailedGoals", "Fail")
+    assert "Steps.Report.ExitMessage" in json.dumps(failed["Arguments"]["ErrorMessage"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_start_may_choose_machines_date_and_an_earlier_query(definitions: dict[str, str], kind: str) -> None:
+    steps = named(definitions[kind])
+    text = json.dumps(steps["BuildFeatures"]["Arguments"])
+    for parameter in ("AsOf", "ProcessingInstanceType", "ProcessingInstanceCount"):
+        assert f"Parameters.{parameter}" in text
+    assert "Parameters.QueryResultUri" in json.dumps(steps["QueryCleanRooms"]["Arguments"])
+    for parameter in ("TransformInstanceType", "TransformInstanceCount"):
+        assert f"Parameters.{parameter}" in json.dumps(steps["ScoreBuy"]["Arguments"]["TransformResources"])
+    for name, step in steps.items():
+        if step["Type"] == "Processing" and name != "BuildFeatures":
+            assert step["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"] == 1
+    named_here = {parameter["Name"] for parameter in json.loads(definitions[kind])["Parameters"]}
+    assert ("TrainingInstanceType" in named_here) == (kind == "train")
+    if kind == "train":
+        assert "Parameters.TrainingInstanceType" in json.dumps(steps["TrainBuy"]["Arguments"]["ResourceConfig"])
 
 
 def test_registered_model_waits_for_a_person(definitions: dict[str, str]) -> None:
