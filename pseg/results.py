@@ -75,6 +75,7 @@ def fetch_prefix(session: boto3.Session, uri: str, folder: Path) -> None:
         item["Key"]
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         for item in page.get("Contents", [])
+        if prefix.endswith("/") or item["Key"] == prefix
     ]
     if not keys:
         raise ContractError(f"nothing lies under {uri}", fix="check that the run succeeded")
