@@ -94,12 +94,22 @@ def test_error_without_json_goes_to_stderr_with_what_where_and_fix(tmp_path: Pat
             "'2026-13-01' is not a day",
         ),
         (("pipeline", "start", "spring", "--project", "{}"), "spring is not a pipeline of ours"),
+        (("pipeline", "start", "spring-train", "--project", "{}", "--set", "AsOf"), "'AsOf' is not NAME=VALUE"),
         (("pipeline", "start", "autumn-train", "--project", "{}"), "autumn-train is not a pipeline of spring"),
         (("segments", "list", "--project", "{}"), "there is no run yet"),
         (("segments", "verify", "--project", "{}"), "there is no run yet"),
         (("segments", "show", "likely_buyers", "--project", "{}"), "there is no run yet"),
     ],
-    ids=["run as of no day", "start as of no day", "no pipeline", "another's pipeline", "list", "verify", "show"],
+    ids=[
+        "run as of no day",
+        "start as of no day",
+        "no pipeline",
+        "half a parameter",
+        "another's pipeline",
+        "list",
+        "verify",
+        "show",
+    ],
 )
 def test_bad_input_is_exit_2(tmp_path: Path, command: tuple[str, ...], what: str) -> None:
     project = write_project(tmp_path / "spring", customers=5)

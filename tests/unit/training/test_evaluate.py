@@ -20,6 +20,7 @@ from contracts.errors import ContractError
 from contracts.evaluation import Evaluation, read_evaluation
 from contracts.feature_table import FINGERPRINT_KEY, read_feature_table
 from contracts.segment_file import ENDPOINT_COLUMNS
+from contracts.run_settings import ReadyTable, RunSettings
 from inference.handler import CONTENT_TYPE, Model, model_fn, transform_fn
 from tests.known_truth import make_customers, train_model
 from tests.worlds import SETTINGS
@@ -154,3 +155,33 @@ def test_model_of_other_features_is_refused_with_the_handlers_reason(ml_dir: Pat
 def test_gate_is_a_number_in_the_file_that_the_pipeline_reads(ml_dir: Path, evaluation: Evaluation) -> None:
     document = json.loads((ml_dir / "processing" / "evaluation" / "evaluation.json").read_text())
     assert document["gate"] == {"is_passed": 1}
+
+
+def test_evaluation_holds_intervals_calibration_reach_and_a_word_for_people(
+    evaluation: Evaluation, shipped: tuple[np.ndarray, np.ndarray]
+) -> None:
+    scores, labels = shipped
+    assert evaluation.auc_low < evaluation.auc < evaluation.auc_high
+    assert evaluation.predicted_rate == pytest.approx(scores.mean())
+    assert sum(group.people for group in evaluation.calibration) == evaluation.people
+    assert (evaluation.reach[-1].people, evaluation.reach[-1].positives) == (len(labels), labels.sum())
+    assert evaluation.words == GOAL.words
+    assert evaluation.quality is not None
+    assert evaluation.quality.score == pytest.approx(100 * (2 * evaluation.auc - 1))
+    assert evaluation.quality.word == "Fair"
+    assert "Only 198 people who do it in the test" in evaluation.quality.reasons[-1].text
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (SETTINGS, "customer"),
+        (replace(SETTINGS, training_snapshots=2), "customer and time"),
+        (replace(SETTINGS, customers=ReadyTable("id")), "customer"),
+        (replace(SETTINGS, customers=ReadyTable("id", time="day")), "time"),
+        (replace(SETTINGS, customers=ReadyTable("id", split="part", time="day")), "given"),
+    ],
+    ids=["events", "snapshots", "ready", "ready by time", "ready as given"],
+)
+def test_evaluation_says_how_its_customers_were_set_apart(settings: RunSettings, words: str) -> None:
+    assert evaluate.split_words(settings) == words

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import xgboost as xgb
 
@@ -154,3 +156,41 @@ def test_unknown_goal_is_the_reason(tmp_path: Path) -> None:
 
 def test_card_is_plain_json(model_dir: Path) -> None:
     assert json.loads((model_dir / "model.json").read_text())["schema"] == "pseg.model/1"
+
+
+def test_names_of_features_may_hold_whatever_they_do(tmp_path: Path, model_dir: Path) -> None:
+    rows, table, _ = make_customers(3000, seed=5)
+    names = dict(zip(table.names, ["a[0]<1, label", 'quo"te\nשלום', " "], strict=True))
+    renamed = rows.rename_columns([names.get(column, column) for column in rows.column_names])
+    features = tuple(replace(feature, name=names[feature.name]) for feature in table.features)
+    write_training_inputs(tmp_path, renamed, replace(table, features=features))
+    assert train.main(["--ml-dir", str(tmp_path), "--goal", "buy"]) == 0
+    assert (tmp_path / "model" / "booster.ubj").read_bytes() == (model_dir / "booster.ubj").read_bytes()
+    assert read_feature_table(tmp_path / "model").names == list(names.values())
+
+
+def test_categories_are_those_of_the_training_part_alone(tmp_path: Path) -> None:
+    rows, table, _ = make_customers(3000, seed=5)
+    is_learned = pa.array(part == "train" for part in rows["split"].to_pylist())
+    bands = pc.if_else(is_learned, rows["band"], "unheard of")
+    rows = rows.set_column(rows.column_names.index("band"), "band", bands)
+    write_training_inputs(tmp_path, rows, table)
+    assert train.main(["--ml-dir", str(tmp_path), "--goal", "buy"]) == 0
+    assert read_feature_table(tmp_path / "model").features[2].categories == ("high", "low", "mid")
+
+
+def test_model_of_undated_customers_has_no_date(tmp_path: Path) -> None:
+    rows, table, _ = make_customers(600, seed=5)
+    undated = rows.set_column(rows.column_names.index("snapshot_date"), "snapshot_date", pa.nulls(600, pa.date32()))
+    write_training_inputs(tmp_path, undated, table)
+    assert train.main(["--ml-dir", str(tmp_path), "--goal", "buy"]) == 0
+    assert read_model_card(tmp_path / "model").training_as_of == ()
+
+
+def test_customers_without_the_label_are_not_learned_from(tmp_path: Path, model_dir: Path) -> None:
+    rows, table, _ = make_customers(3000, seed=5)
+    extra = rows.slice(0, 500)
+    unlabelled = extra.set_column(extra.column_names.index("label__buy"), "label__buy", pa.nulls(500, pa.int8()))
+    write_training_inputs(tmp_path, pa.concat_tables([rows, unlabelled]), table)
+    assert train.main(["--ml-dir", str(tmp_path), "--goal", "buy"]) == 0
+    assert (tmp_path / "model" / "booster.ubj").read_bytes() == (model_dir / "booster.ubj").read_bytes()
