@@ -4,17 +4,24 @@
 BIN := .venv/bin
 INSTALL = PYTHON='$(PYTHON)' requirements/install.sh
 
-.PHONY: help demo test lint golden bench check fix lock clean install-demo install-dev
+.PHONY: help demo test test-image lint golden bench check fix lock clean install-demo install-dev install-test-image
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: install-demo ## run examples/cdnow end to end on the embedded AWS: no account, no Docker
 	@$(BIN)/pseg run examples/cdnow
 
 test: install-dev ## run the tests
 	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+
+# The rooms that run in containers, and the laws about them: on the libraries of AWS's image, not on today's.
+IMAGE_ROOMS = contracts clean_rooms processing training inference activation insights
+IMAGE_TESTS = $(wildcard $(IMAGE_ROOMS:%=tests/unit/%)) tests/properties tests/oracle tests/bundle
+
+test-image: install-test-image ## run the container rooms' tests on the versions of AWS's XGBoost image
+	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE .venv-image/bin/python -m pytest -q $(or $(ARGS),$(IMAGE_TESTS))
 
 lint: install-dev ## formatting, lint rules, types, and who may import whom
 	$(BIN)/ruff format --check
@@ -34,12 +41,13 @@ fix: install-dev ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-install-demo install-dev: install-%:
+install-demo install-dev install-test-image: install-%:
 	@$(INSTALL) $*
 
 # The dev lock comes first and holds the others to its versions: what the tests ran is what the demo and the images run.
 COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11.4 --fork-strategy fewest \
 	--generate-hashes --no-annotate --no-header $(if $(UPGRADE),--upgrade)
+IMAGE_PINS = numpy|pandas|pyarrow|scikit-learn|scipy
 COMPILE_LIKE_DEV = $(COMPILE) --constraint requirements/dev.lock
 
 lock: ## write the locks again from pyproject.toml; with UPGRADE=1 take newer releases
@@ -48,10 +56,12 @@ lock: ## write the locks again from pyproject.toml; with UPGRADE=1 take newer re
 	$(COMPILE_LIKE_DEV) pyproject.toml --extra demo --output-file requirements/demo.lock
 	$(COMPILE_LIKE_DEV) pyproject.toml --extra partner --output-file requirements/partner.lock
 	$(COMPILE_LIKE_DEV) pyproject.toml --extra image --output-file requirements/image.lock
+	grep -oE '^[a-z0-9.-]+==[^ ]+' requirements/dev.lock | grep -vE '^($(IMAGE_PINS))==' > .venv-lock/like-dev.txt
+	$(COMPILE) --constraint .venv-lock/like-dev.txt pyproject.toml --extra test-image --output-file requirements/test-image.lock
 	$(COMPILE_LIKE_DEV) --group installer --output-file requirements/installer.lock
 
 clean: ## stop the embedded AWS, remove .venv, caches and outputs
 	@[ ! -x $(BIN)/pseg ] || $(BIN)/pseg local down
-	rm -rf .venv .venv-lock .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf .venv .venv-image .venv-lock .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 	rm -rf examples/*/output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,12 +1,15 @@
 #!/bin/sh
-# Put one lock and this project into .venv, once.      usage: requirements/install.sh demo|dev
-#
-# Copies of what was installed stay in .venv/installed; the next call compares them and has nothing to do. The dev lock
-# contains the demo lock (tests/test_packaging.py), so either use finds what it needs after `dev`.
-# PYTHON names the Python to build .venv with; without it the first of python3, python3.12, python3.11 that fits.
+# Put one lock and this project into .venv, once; the lock test-image into .venv-image, which stays apart.
+#                                                           usage: requirements/install.sh demo|dev|test-image
+# Copies of what was installed stay in its folder `installed`; the next call compares them and has nothing to do. The dev
+# lock contains the demo lock (tests/test_packaging.py), so either use finds what it needs after `dev`.
+# PYTHON names the Python to build with; without it the first of python3, python3.12, python3.11 that fits (for test-image
+# python3.12 comes first: AWS's image has it).
 set -eu
 cd "$(dirname "$0")/.."
-lock=$1 asked=${PYTHON:-} state=.venv/installed log=.venv/install.log
+lock=$1 asked=${PYTHON:-} venv=.venv pythons='python3 python3.12 python3.11'
+[ "$lock" != test-image ] || { venv=.venv-image pythons='python3.12 python3 python3.11'; }
+state=$venv/installed log=$venv/install.log
 never_imported='tests?|alembic|databricks|fontTools|geodata|hive_metastore|matplotlib|mlflow|mypy|mypyc|opentelemetry|pip|sqlalchemy'
 
 release() { # 3.12.1, or nothing where it does not run
@@ -15,7 +18,7 @@ release() { # 3.12.1, or nothing where it does not run
 
 is_usable() { # not where the folder was moved, since a venv holds its own path, nor where another Python is asked for
     [ "$(cat $state/place 2>/dev/null)" = "$PWD" ] && cmp -s requirements/installer.lock $state/installer.lock || return 1
-    built_with=$(release .venv/bin/python)
+    built_with=$(release $venv/bin/python)
     [ -n "$built_with" ] && { [ -z "$asked" ] || [ "$built_with" = "$(release "$asked")" ]; }
 }
 
@@ -29,7 +32,7 @@ refuse() {
 }
 
 find_python() { # sets python
-    for python in ${asked:-python3 python3.12 python3.11}; do
+    for python in ${asked:-$pythons}; do
         case $(release "$python") in
             3.11.[0-3]) ;;
             3.11.* | 3.12.*) return ;;
@@ -40,17 +43,17 @@ find_python() { # sets python
 }
 
 pip_install() {
-    PIP_USER=0 .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off --no-deps "$@"
+    PIP_USER=0 $venv/bin/python -m pip install --disable-pip-version-check --progress-bar off --no-deps "$@"
 }
 
 install_packages() {
     # A current pip first: it needs half the time of the one that venv brings.
-    [ -x .venv/bin/pip ] || "$python" -m venv .venv &&
+    [ -x $venv/bin/pip ] || "$python" -m venv $venv &&
         pip_install --require-hashes --only-binary :all: -r requirements/installer.lock &&
         pip_install --require-hashes --only-binary :all: --no-compile -r "requirements/$lock.lock" &&
         # Bytecode in half of pip's time: on all cores, and not of what no run imports. Not left to the first import, since
         # PYTHONDONTWRITEBYTECODE is common in images: every step would compile again, and warn of the sources' faults.
-        .venv/bin/python -W ignore -m compileall -q -j 0 -x "/($never_imported)/" .venv/lib/python3*/site-packages
+        $venv/bin/python -W ignore -m compileall -q -j 0 -x "/($never_imported)/" $venv/lib/python3*/site-packages
 }
 
 install_project() {
@@ -77,15 +80,15 @@ if ! { is_usable && [ "$lock" = dev ] && holds demo; }; then
     find_python
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         refuse "$python has no venv module. Fix: apt-get install $(basename "$python")-venv  (Debian, Ubuntu), then the same command again."
-    rm -rf .venv
+    rm -rf $venv
 fi
-mkdir -p .venv
+mkdir -p $venv
 rm -rf $state # back only when all is in place, so that an interrupted installation begins anew
 began=$(date +%s)
-printf 'installing once into .venv' >&2
+printf 'installing once into %-11s' $venv >&2
 logged install_packages
 logged install_project
 mkdir $state
 cp requirements/installer.lock "requirements/$lock.lock" pyproject.toml $state/
 printf '%s\n' "$PWD" >$state/place
-printf '%47s\n' "$(($(date +%s) - began)) s" >&2
+printf '%36s\n' "$(($(date +%s) - began)) s" >&2

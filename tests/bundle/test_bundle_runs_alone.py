@@ -39,7 +39,7 @@ for name in sys.argv[2:]:
     importlib.import_module(name)
 for name, module in sys.modules.items():
     path = Path(getattr(module, "__file__", None) or "/")
-    if path.is_relative_to(root) and not path.is_relative_to(root / ".venv"):
+    if path.is_relative_to(root) and not path.is_relative_to(sys.prefix):
         found[name] = str(path)
 print(json.dumps({"contracts": sys.modules["contracts"].__file__, "of the repository": found}))
 """

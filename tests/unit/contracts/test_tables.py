@@ -190,3 +190,22 @@ def test_query_result_asks_for_a_date_only_where_the_partner_has_one() -> None:
     assert names == ["customer_key", "age"]
     dated = {column.name: column.kind for column in RESULT.columns}
     assert dated == {"customer_key": "text", "age": "value", "band": "value", "attribute_date": "date"}
+
+
+@pytest.mark.parametrize(("contract", "table", "column"), EACH_COLUMN)
+def test_column_of_no_type_counts_by_its_missing_values(
+    tmp_path: Path, contract: TableContract, table: pa.Table, column: object
+) -> None:
+    untyped = replaced(table, column.name, pa.nulls(table.num_rows))  # type: ignore[attr-defined]
+    put(tmp_path, untyped)
+    if column.may_be_null:  # type: ignore[attr-defined]
+        assert check_table(tmp_path, contract) == table.num_rows
+        return
+    with pytest.raises(ContractError, match=f"has no value in {table.num_rows} of {table.num_rows} rows"):
+        check_table(tmp_path, contract)
+
+
+def test_empty_table_whose_columns_have_no_type_has_no_rows(tmp_path: Path) -> None:
+    put(tmp_path, pa.table({name: pa.nulls(0) for name in GOOD_EVENTS.column_names}))
+    with pytest.raises(ContractError, match="events has no rows"):
+        check_table(tmp_path, EVENTS)
