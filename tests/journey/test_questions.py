@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from tests.interruptible import PSEG
 from tests.journey.conftest import Pseg
+from tests.pseg_process import environment
 from tests.worlds import write_project
 
 
@@ -105,6 +110,35 @@ def test_verbose_shows_calls_and_request_ids_and_no_secret(
     assert exports["AWS_SECRET_ACCESS_KEY"] not in done.stderr
     assert exports["AWS_ACCESS_KEY_ID"] not in done.stderr
     assert json.loads(done.stdout)["status"] == "Failed"
+
+
+def test_interrupt_of_following_says_that_the_execution_goes_on(
+    pseg: Pseg, exports: dict[str, str], state_dir: Path, tmp_path: Path
+) -> None:
+    project = write_project(tmp_path / "followed", name='name = "followed"')
+    assert pseg("run", str(project)).returncode == 0
+    before = json.loads(pseg("pipeline", "status", "followed-train", "--json").stdout)["execution"]
+    process = subprocess.Popen(
+        [*PSEG, "pipeline", "start", "followed-train", "--project", str(project), "--json"],
+        env=environment(tmp_path, **exports, PSEG_STATE_DIR=str(state_dir)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        deadline = time.monotonic() + 120
+        while (now := json.loads(pseg("pipeline", "status", "followed-train", "--json").stdout)["execution"]) == before:
+            assert time.monotonic() < deadline
+            time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    error = json.loads(said)["error"]
+    assert (process.returncode, error["code"]) == (130, 130)
+    assert error["what"] == "not followed any more; the execution goes on: pseg pipeline status followed-train"
+    while (status := json.loads(pseg("pipeline", "status", now, "--json").stdout)["status"]) == "Executing":
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert status == "Succeeded"
 
 
 def test_nobody_is_asked_on_the_embedded_aws(failed: dict[str, Any], pseg: Pseg, tmp_path: Path) -> None:
