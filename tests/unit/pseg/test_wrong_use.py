@@ -109,6 +109,13 @@ def test_path_that_can_not_be_made_is_exit_2_and_names_it(tmp_path: Path) -> Non
     assert error["where"].startswith("file/spring")
 
 
+def test_package_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pyarrow.py").write_text("import no_such_package")
+    done = pseg(tmp_path, "segments", "list", "--json")
+    assert done.returncode == 3
+    assert failure(done)["what"] == "the package no_such_package is not installed here"
+
+
 @pytest.mark.parametrize("name", ["a-", "a--b", "-a"])
 def test_init_refuses_what_project_toml_would_refuse(tmp_path: Path, name: str) -> None:
     done = pseg(tmp_path, "init", "--", name)
