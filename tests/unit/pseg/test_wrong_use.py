@@ -60,10 +60,10 @@ def fail_inside(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
 import sys
 import pseg.results
 
-def read_manifests(project):
+def read_results(project):
     raise KeyError("no such thing")
 
-pseg.results.read_manifests = read_manifests
+pseg.results.read_results = read_results
 sys.argv = ["pseg", *sys.argv[1:]]
 from pseg.cli import main
 main()
@@ -90,7 +90,7 @@ def test_fault_of_ours_shows_its_traceback_with_debug(tmp_path: Path) -> None:
     done = fail_inside(tmp_path, "--debug")
     assert done.returncode == 3
     assert "Traceback (most recent call last)" in done.stderr
-    assert "in read_manifests" in done.stderr
+    assert "in read_results" in done.stderr
 
 
 def test_debug_by_the_environment_keeps_the_exit_code(tmp_path: Path) -> None:
