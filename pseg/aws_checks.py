@@ -68,7 +68,8 @@ def check_aws(
         yield Check("x", "buckets", "data and query results share a bucket", "[aws].results_bucket holds results only")
     for key, bucket in buckets.items():
         yield ask(key, lambda key=key, bucket=bucket: find_bucket(session, key, bucket, account, missing))[1]  # type: ignore[misc]
-    for name, service in (("pipeline", "sagemaker"), ("match-keys", "cleanrooms")):
+    roles = (("pipeline", "sagemaker"), ("match-keys", "cleanrooms"))
+    for name, service in roles if settings.query else roles[:1]:
         role = f"pseg-{settings.project}-{name}"
         yield ask(f"role {name}", lambda role=role, service=service: find_role(session, role, service, missing))[1]  # type: ignore[misc]
     if (query := settings.query) is not None:

@@ -19,7 +19,7 @@ from contracts.errors import PsegError
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-    from pseg.project import Project
+    from pseg.project import Project, TableName
 
 DISTRIBUTION = "predictive-segments"
 EXTRAS = ("core", "image", "partner", "demo")
@@ -120,13 +120,12 @@ def check_project(folder: Path) -> tuple[Project | None, list[Check]]:
     except PsegError as error:
         return None, [from_error(error, "project")]
     checks = [Check("ok", "project", f"{project.name}: {len(project.goals)} goals, {len(project.segments)} segments")]
-    tables: tuple[Literal["events", "contacts", "partner"], ...] = ("events", "contacts", "partner")
-    for table in tables:
-        if getattr(project.tables, table):
-            try:
-                project.location(table)
-            except PsegError as error:
-                checks.append(from_error(error, f"table {table}"))
+    partner: tuple[TableName, ...] = ("partner",) if project.tables.partner else ()
+    for table in (*project.own_tables, *partner):
+        try:
+            project.location(table)
+        except PsegError as error:
+            checks.append(from_error(error, f"table {table}"))
     return project, checks
 
 

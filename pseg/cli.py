@@ -93,6 +93,11 @@ def explain(error: Exception) -> PsegError:
         return error
     if isinstance(error, typer.TyperException):
         return explain_usage(error)
+    if isinstance(error, ModuleNotFoundError):
+        return ServiceError(
+            f"the package {error.name} is not installed here",
+            fix="make install-demo; pseg doctor lists what is missing",
+        )
     if isinstance(error, OSError) and error.filename:
         return SettingsError(
             f"{error.strerror or type(error).__name__}".lower(),

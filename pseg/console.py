@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+from rich.theme import Theme
 
 from contracts.errors import ContractError, PsegError, SettingsError, VerificationError
 
@@ -29,7 +30,9 @@ HEARTBEAT_SECONDS = 30
 STATUS_WORDS = {"Succeeded": "ok", "Failed": "x", "Stopped": "stopped", "Executing": "...", "Starting": "..."}
 
 answer = Console(highlight=False, soft_wrap=True)
-progress = Console(stderr=True, highlight=False, soft_wrap=True)  # silent with --quiet
+progress = Console(  # silent with --quiet
+    stderr=True, highlight=False, soft_wrap=True, theme=Theme({"progress.spinner": BLUE, "progress.elapsed": "none"})
+)
 trouble = Console(stderr=True, highlight=False, soft_wrap=True)  # errors and warnings, said in any case
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from contracts.errors import PsegError
 from pseg.commands.options import AsJson
 from pseg.console import BLUE, EXIT_NO, ORANGE, answer, print_json, say, working
 
@@ -61,7 +62,7 @@ def examine(folder: Path | None) -> Iterator[Check]:
 
 def examine_aws(project: Project | None) -> Iterator[Check]:
     """Yield what is found in AWS."""
-    from pseg.checks import Check
+    from pseg.checks import Check, from_error
 
     if find_spec("boto3") is None or find_spec("awswrangler") is None:
         yield Check("!", "aws", "no AWS client is installed here; the partner's kit needs none")
@@ -73,7 +74,11 @@ def examine_aws(project: Project | None) -> Iterator[Check]:
     from pseg.commands.embedded import choose_aws, is_embedded
 
     which = choose_aws()
-    settings = project.run_settings() if project else None
+    try:
+        settings = project.run_settings() if project else None
+    except PsegError as error:  # a table that tells the partner's columns can't be read
+        yield from_error(error, "project settings")
+        settings = None
     image = project.aws.processing_image if project else ""
     try:
         yield from check_aws(boto3.Session(), which, is_embedded(), settings, image)

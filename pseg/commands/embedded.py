@@ -48,24 +48,26 @@ def start(port: int = 0) -> tuple[SessionFile, bool]:
         for name, value in os.environ.items()
         if not name.startswith(("AWS_", "SAGEMAKER_")) and not name.lower().endswith("_proxy")
     }
-    with log_path().open("a") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pseg.local_aws.server", "--port", str(port)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=environment,
-        )
+    process = None
     try:
         with working("starting the embedded AWS", if_interrupted="the embedded AWS was not started"):
+            with log_path().open("a") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "pseg.local_aws.server", "--port", str(port)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env=environment,
+                )
             deadline = time.monotonic() + START_SECONDS
             while time.monotonic() < deadline and process.poll() in (None, SOMEBODY_WAS_FASTER):
                 if session := read_session():
                     return session, session.pid == process.pid
                 time.sleep(0.1)
     except Interrupted:
-        process.terminate()
+        if process is not None:
+            process.terminate()
         raise
     process.kill()
     raise ServiceError(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from tests.interruptible import PSEG
 from tests.journey.conftest import Pseg
+from tests.pseg_process import environment
 from tests.worlds import write_project
 
 
@@ -107,11 +112,38 @@ def test_verbose_shows_calls_and_request_ids_and_no_secret(
     assert json.loads(done.stdout)["status"] == "Failed"
 
 
-def test_nobody_is_asked_on_the_embedded_aws(failed: dict[str, Any], pseg: Pseg, tmp_path: Path) -> None:
+def test_embedded_start_asks_nobody_and_goes_on_when_nobody_follows_it_any_more(
+    failed: dict[str, Any], pseg: Pseg, exports: dict[str, str], state_dir: Path, tmp_path: Path
+) -> None:
     project = write_project(tmp_path / "asked", name='name = "asked"')
-    started = pseg("pipeline", "start", "asked-train", "--project", str(project), "--no-wait", "--json")
-    assert started.returncode == 0, started.stderr
-    assert ":pipeline/asked-train/execution/" in json.loads(started.stdout)["execution"]
+    process = subprocess.Popen(
+        [*PSEG, "pipeline", "start", "asked-train", "--project", str(project), "--json"],
+        env=environment(tmp_path, **exports, PSEG_STATE_DIR=str(state_dir)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        deadline = time.monotonic() + 120
+        while status_of(pseg)["execution"] == failed["status"]["execution"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    error = json.loads(said)["error"]
+    assert (process.returncode, error["code"]) == (130, 130)
+    assert error["what"] == "not followed any more; the execution goes on: pseg pipeline status asked-train"
+    while not (steps := status_of(pseg)["steps"]) or steps[0]["status"] == "Executing":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert steps[0]["status"] == "Succeeded"
+
+
+def status_of(pseg: Pseg) -> dict[str, Any]:
+    """State of the latest execution."""
+    document: dict[str, Any] = json.loads(pseg("pipeline", "status", "asked-train", "--json").stdout)
+    return document
 
 
 def test_service_with_an_endpoint_of_its_own_is_not_the_embedded_aws(

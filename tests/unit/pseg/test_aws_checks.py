@@ -94,6 +94,12 @@ def test_membership_must_be_there_and_able_to_query_and_receive(accounts: TwoAcc
     assert (found.state, "lacks CAN_QUERY, CAN_RECEIVE_RESULTS" in found.said) == ("x", True)
 
 
+def test_project_without_a_partner_needs_no_membership_and_no_match_keys(accounts: TwoAccounts) -> None:
+    found = check(accounts.brand, query=None, project="alone")
+    assert "membership" not in found
+    assert [topic for topic in found if topic.startswith("role")] == ["role pseg-alone-pipeline"]
+
+
 def test_processing_image_must_be_named_in_an_account_only(accounts: TwoAccounts) -> None:
     assert check(accounts.brand, image="")["image"].state == "!"
     assert check(accounts.brand, image="", is_embedded=True)["image"].state == "ok"

@@ -90,6 +90,13 @@ def test_missing_table_is_a_finding(tmp_path: Path) -> None:
     assert "contacts.parquet" in found["said"]
 
 
+def test_partner_table_that_is_none_is_a_finding(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "spring", customers=5, query="")
+    (project / "data" / "partner.parquet").write_text("no table")
+    found = about(findings(tmp_path, project, code=1, AWS_EC2_METADATA_DISABLED="true"), "project settings")
+    assert (found["state"], "partner.parquet" in found["said"]) == ("x", True)
+
+
 def test_findings_are_ascii_lines_and_the_last_says_what_is_next(tmp_path: Path) -> None:
     done = pseg(tmp_path, "doctor", AWS_EC2_METADATA_DISABLED="true")
     lines = done.stdout.splitlines()

@@ -60,10 +60,10 @@ def fail_inside(folder: Path, *arguments: str) -> subprocess.CompletedProcess[st
 import sys
 import pseg.results
 
-def read_manifests(project):
+def read_results(project):
     raise KeyError("no such thing")
 
-pseg.results.read_manifests = read_manifests
+pseg.results.read_results = read_results
 sys.argv = ["pseg", *sys.argv[1:]]
 from pseg.cli import main
 main()
@@ -90,7 +90,7 @@ def test_fault_of_ours_shows_its_traceback_with_debug(tmp_path: Path) -> None:
     done = fail_inside(tmp_path, "--debug")
     assert done.returncode == 3
     assert "Traceback (most recent call last)" in done.stderr
-    assert "in read_manifests" in done.stderr
+    assert "in read_results" in done.stderr
 
 
 def test_debug_by_the_environment_keeps_the_exit_code(tmp_path: Path) -> None:
@@ -107,6 +107,13 @@ def test_path_that_can_not_be_made_is_exit_2_and_names_it(tmp_path: Path) -> Non
     error = failure(done)
     assert error["what"] == "not a directory"
     assert error["where"].startswith("file/spring")
+
+
+def test_package_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pyarrow.py").write_text("import no_such_package")
+    done = pseg(tmp_path, "segments", "list", "--json")
+    assert done.returncode == 3
+    assert failure(done)["what"] == "the package no_such_package is not installed here"
 
 
 @pytest.mark.parametrize("name", ["a-", "a--b", "-a"])
