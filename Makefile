@@ -4,7 +4,7 @@
 BIN := .venv/bin
 INSTALL = PYTHON='$(PYTHON)' requirements/install.sh
 
-.PHONY: help demo test test-image lint golden bench check fix lock clean install-demo install-dev install-test-image
+.PHONY: help demo test test-long test-image lint golden bench check fix lock clean install-demo install-dev install-test-image
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -19,6 +19,9 @@ test: install-dev ## run the tests
 # The rooms that run in containers, and the laws about them: on the libraries of AWS's image, not on today's.
 IMAGE_ROOMS = contracts clean_rooms processing training inference activation insights
 IMAGE_TESTS = $(wildcard $(IMAGE_ROOMS:%=tests/unit/%)) tests/properties tests/oracle tests/bundle
+
+test-long: install-dev ## truth, fuzz and scale: what takes minutes; figures go to docs/evidence.md
+	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m long --timeout 3600 -s $(ARGS)
 
 test-image: install-test-image ## run the container rooms' tests on the versions of AWS's XGBoost image
 	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE .venv-image/bin/python -m pytest -q $(or $(ARGS),$(IMAGE_TESTS))

@@ -19,8 +19,8 @@ from sklearn import metrics
 from contracts.errors import ContractError
 from contracts.evaluation import Evaluation, read_evaluation
 from contracts.feature_table import FINGERPRINT_KEY, read_feature_table
-from contracts.segment_file import ENDPOINT_COLUMNS
 from contracts.run_settings import ReadyTable, RunSettings
+from contracts.segment_file import ENDPOINT_COLUMNS
 from inference.handler import CONTENT_TYPE, Model, model_fn, transform_fn
 from tests.known_truth import make_customers, train_model
 from tests.worlds import SETTINGS
