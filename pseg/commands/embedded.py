@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from contracts.errors import ServiceError
@@ -51,7 +53,7 @@ def start(port: int = 0) -> tuple[SessionFile, bool]:
     process = None
     try:
         with working("starting the embedded AWS", if_interrupted="the embedded AWS was not started"):
-            with log_path().open("a") as log:
+            with log_path().open("a") as log, held_back(signal.SIGINT):
                 process = subprocess.Popen(
                     [sys.executable, "-m", "pseg.local_aws.server", "--port", str(port)],
                     stdin=subprocess.DEVNULL,
@@ -73,6 +75,19 @@ def start(port: int = 0) -> tuple[SessionFile, bool]:
     raise ServiceError(
         "the embedded AWS did not start", where=str(log_path()), why=tail(log_path()), fix="mend what the log names"
     )
+
+
+@contextmanager
+def held_back(number: signal.Signals) -> Iterator[None]:
+    """Let a signal wait until the block is done, so that no process is started whose id nobody got to know."""
+    waiting: list[int] = []
+    before = signal.signal(number, lambda came, _: waiting.append(came))
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+    if waiting:
+        signal.raise_signal(number)
 
 
 def stop() -> bool:

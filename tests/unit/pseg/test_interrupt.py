@@ -8,14 +8,16 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pseg import console
-from pseg.local_aws.session import is_running
+from pseg.commands import embedded
 from tests.interruptible import PSEG
-from tests.pseg_process import NOWHERE, ROOT, environment, pseg
+from tests.pseg_process import NOWHERE, ROOT, environment
 from tests.worlds import write_project
 
 
@@ -62,23 +64,39 @@ def test_interrupted_upload_has_started_nothing(tmp_path: Path) -> None:
     assert document["error"]["what"] == "nothing was started; what is uploaded is found again the next time"
 
 
-def test_interrupted_start_of_the_embedded_aws_leaves_none_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def servers_of(state: Path) -> list[psutil.Process]:
+    """Processes of the embedded AWS of a state folder, up or on their way up."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "pseg.local_aws.server" in (process.info["cmdline"] or []):
+            with suppress(psutil.Error):  # it ended meanwhile
+                found += [process] if process.environ().get("PSEG_STATE_DIR") == str(state) else []
+    return found
+
+
+@pytest.mark.parametrize("pause", [0, 0.005, 0.05, 0.5], ids=lambda pause: f"{pause} s after it begins")
+def test_interrupted_start_of_the_embedded_aws_leaves_none_up(tmp_path: Path, pause: float) -> None:
     state = tmp_path / "state"
-    monkeypatch.setenv("PSEG_STATE_DIR", str(state))
 
     def until_it_starts() -> None:
         deadline = time.monotonic() + 60
         while not (state / "embedded-aws.log").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+            time.sleep(0.001)
+        time.sleep(pause)
 
     code, said, told = interrupt(tmp_path, ["local", "up"], until_it_starts)
     assert (code, said) == (130, "")
     assert told.splitlines()[-1] == "interrupted  the embedded AWS was not started"
-    deadline = time.monotonic() + 20
-    time.sleep(1)
-    while is_running() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert pseg(tmp_path, "local", "status").returncode == 1
+    _, still_up = psutil.wait_procs(servers_of(state), timeout=20)
+    assert still_up == []
+
+
+def test_signal_that_is_held_back_comes_afterwards() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), embedded.held_back(signal.SIGINT):
+        signal.raise_signal(signal.SIGINT)
+        done.append("the block")
+    assert done == ["the block"]
 
 
 def test_long_work_shows_a_sign_of_life_where_no_terminal_is(
