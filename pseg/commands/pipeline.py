@@ -136,7 +136,8 @@ def start(
     given |= {"QueryResultUri": query_result_uri} if query_result_uri else {}
     if kind == "score":
         given |= approved_parameters(session, opened.name, [goal.name for goal in opened.goals])
-    ask_before_billing(f"{name}: its Clean Rooms query and its SageMaker jobs", yes)
+    has_query = not (from_step and from_step != "QueryCleanRooms") and not query_result_uri
+    ask_before_billing(f"{name}: its {'Clean Rooms query and its ' if has_query else ''}SageMaker jobs", yes)
     arn = start_pipeline(opened, kind, find_role(opened.name, role), given, from_step)
     if not wait:
         print_json("pipeline.start", {"execution": arn}) if as_json else answer.print(arn)
@@ -150,7 +151,7 @@ def start(
         if has_report(state):
             fetch_results(session, opened, state.execution_id)
         log = read_log(session, state.failed_step) if state.failed_step else []
-        show_failure(state, log, as_json, opened.output_dir)
+        show_failure(state, log, as_json, opened.output_dir, "pipeline.start")
         raise typer.Exit(EXIT_NO)
     manifests = fetch_results(session, opened, state.execution_id).manifests
     if as_json:

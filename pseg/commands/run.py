@@ -10,7 +10,7 @@ import typer
 
 from contracts.errors import PsegError, SettingsError
 from pseg.commands.options import AsJson
-from pseg.console import EXIT_INTERRUPTED, EXIT_NO, StepLines, answer, fail, print_json, print_table, say
+from pseg.console import EXIT_NO, Interrupted, StepLines, answer, fail, print_json, print_table, say, warn, working
 
 if TYPE_CHECKING:
     from contracts.run_manifest import RunManifest
@@ -67,7 +67,10 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
         aws_secret_access_key=session.partner.secret_access_key,
         region_name=session.region,
     )
-    role = prepare_accounts(project, brand, partner)
+    with working(
+        "preparing both accounts", if_interrupted="the accounts are half prepared; a next run goes on from there"
+    ):
+        role = prepare_accounts(project, brand, partner)
     say("estimate $0.00 (embedded)")
     arn = start_pipeline(project, "train", role, {"AsOf": day.isoformat()} if day else {})
     try:
@@ -75,10 +78,15 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
             state = follow(brand, arn, lines.show)
     except KeyboardInterrupt:
         state = stop(brand, arn)
-        say(f"interrupted: execution {state.execution_id} is {state.status}; {left_behind(state)}")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        cancelled = ", ".join(step.name for step in state.steps if step.status == "Stopped") or "nothing"
+        raise Interrupted(
+            f"execution {state.execution_id} is {state.status}; cancelled: {cancelled}; {left_behind(state)}"
+        ) from None
     if has_report(state):
-        run_manifest = fetch_results(brand, project, state.execution_id)
+        with working(
+            "fetching the results", if_interrupted=f"{project.output_dir} is as it was; the run itself is done"
+        ):
+            run_manifest = fetch_results(brand, project, state.execution_id)
         if state.status == "Succeeded":
             show_results(run_manifest, project, state, path, as_json)
             return
@@ -164,7 +172,9 @@ def parse_day(text: str) -> date:
         raise SettingsError(f"{text!r} is not a day", where="--as-of", fix="give it as YYYY-MM-DD") from error
 
 
-def show_failure(state: ExecutionState, log: list[str], as_json: bool, output: Path | None = None) -> None:
+def show_failure(
+    state: ExecutionState, log: list[str], as_json: bool, output: Path | None = None, command: str = "run"
+) -> None:
     """Say which step failed, why, and the end of its log."""
     step = state.failed_step
     document: dict[str, Any] = {
@@ -184,14 +194,14 @@ def show_failure(state: ExecutionState, log: list[str], as_json: bool, output: P
     if output and has_report(state):
         document["report"] = str(output / "report.html")
     if as_json:
-        print_json("run", document)
+        print_json(command, document)
         return
-    say(f"\n{document['error']['what']} · {document['error']['where']}")
-    say(f"  why    {document['error']['why']}")
+    warn(f"\n{document['error']['what']} · {document['error']['where']}")
+    warn(f"  why    {document['error']['why']}")
     if step and step.log_group:
-        say(f"  log    {step.log_group} {step.log_stream_prefix}")
+        warn(f"  log    {step.log_group} {step.log_stream_prefix}")
         for line in log:
-            say(f"         {line}")
-    say(f"  fix    {document['error']['fix']}")
+            warn(f"         {line}")
+    warn(f"  fix    {document['error']['fix']}")
     if "report" in document:
-        say(f"Open  {document['report']}")
+        warn(f"Open  {document['report']}")
