@@ -14,7 +14,7 @@ from processing.own_features import own_features
 DAY = date(2026, 3, 31)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     later=st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(1, 900), st.floats(-1e6, 1e6), st.sampled_from(["buy", "x"])),
