@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sagemaker.core.helper.session_helper import Session
     from sagemaker.mlops.workflow.pipeline import Pipeline
 
-    from pipelines.definition import Builder
+    from pipelines.builder import Builder
 
 __all__ = ["score_pipeline", "train_pipeline"]
 
@@ -61,8 +61,8 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
 
     from contracts.errors import ServiceError, SettingsError
     from contracts.run_settings import FILE_NAME
+    from pipelines.builder import UNDATED, Builder, Locations, Machines
     from pipelines.code_bundle import collect_code
-    from pipelines.definition import UNDATED, Builder, Locations, Machines
     from pipelines.glue import find_table
     from pipelines.s3 import put_folder, put_table
     from pseg.project import read_project

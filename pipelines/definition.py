@@ -1,4 +1,4 @@
-"""The two pipelines as graphs: which step runs when, on what, and what it leaves. No logic of any step is here."""
+"""The two pipelines as graphs: which step runs when. What each step is stands in ``builder``."""
 
 from __future__ import annotations
 
@@ -6,427 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from sagemaker.core.workflow.conditions import ConditionEquals
-from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join, JsonGet
-from sagemaker.core.workflow.parameters import Parameter, ParameterInteger, ParameterString
-from sagemaker.core.workflow.properties import PropertyFile
+from sagemaker.core.workflow.parameters import Parameter, ParameterString
 from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.pipeline import Pipeline
-from sagemaker.mlops.workflow.retry import (
-    RetryPolicy,
-    SageMakerJobExceptionTypeEnum,
-    SageMakerJobStepRetryPolicy,
-    StepExceptionTypeEnum,
-    StepRetryPolicy,
-)
-from sagemaker.mlops.workflow.steps import CacheConfig, Step, StepTypeEnum
+from sagemaker.mlops.workflow.steps import Step
 
 from contracts.errors import SettingsError
-from contracts.naming import camel, package_group, package_parameter
-from contracts.run_settings import Goal, RunSettings
+from contracts.naming import camel, package_parameter
+from contracts.run_settings import Goal
+from pipelines.builder import Builder, folder, output_of
 from pipelines.steps import RequestStep
 
-ML_DIR = "/opt/ml"
-INPUT_DIR = f"{ML_DIR}/processing/input"
-MODEL_ENVIRONMENT = {
-    "SAGEMAKER_PROGRAM": "inference.handler",
-    "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-    "PIP_NO_BUILD_ISOLATION": "0",  # the image's server builds code/ with pip; without a package index only this works
-    "SAGEMAKER_MODEL_SERVER_TIMEOUT": "600",
-}
-SHARD_TYPE = "application/x-parquet"
-CACHE = CacheConfig(enable_caching=True, expire_after="P30D")
-SERVICE_RETRIES: list[RetryPolicy] = [
-    StepRetryPolicy(
-        exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
-        interval_seconds=10,
-        backoff_rate=2.0,
-        max_attempts=4,
-    )
-]
-JOB_RETRIES: list[RetryPolicy] = [
-    *SERVICE_RETRIES,
-    SageMakerJobStepRetryPolicy(
-        exception_types=[SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT],
-        interval_seconds=60,
-        backoff_rate=2.0,
-        max_attempts=5,
-    ),
-    SageMakerJobStepRetryPolicy(
-        failure_reason_types=[
-            SageMakerJobExceptionTypeEnum.INTERNAL_ERROR,
-            SageMakerJobExceptionTypeEnum.CAPACITY_ERROR,
-        ],
-        interval_seconds=30,
-        backoff_rate=2.0,
-        max_attempts=3,
-    ),
-]
-
-
-NEW_QUERY = "none"  # processing.query_clean_rooms knows the same word; a parameter can't be empty
-UNDATED = "undated"  # likewise processing.build_features
 MAX_STEPS = 50  # commonly quoted quota of one pipeline; AWS states it in Service Quotas only
-
-
-@dataclass(frozen=True)
-class Machines:
-    """Images of the steps, and the instance types and counts that a start may change."""
-
-    processing_image: str
-    xgboost_image: str
-    processing_instance: str
-    processing_instances: int
-    training_instance: str
-    transform_instance: str
-    transform_instances: int
-    transform_vcpus: int
-
-
-@dataclass(frozen=True)
-class Locations:
-    """Where a definition's inputs lie in S3: code, settings and the project's tables by their names."""
-
-    code: str
-    settings: str
-    tables: dict[str, str]
-
-
-class Builder:
-    """The steps that both pipelines share, for one project, role and set of machines."""
-
-    def __init__(
-        self, settings: RunSettings, locations: Locations, machines: Machines, role: str, as_of: str | None
-    ) -> None:
-        self.settings = settings
-        self.locations = locations
-        self.machines = machines
-        self.role = role
-        self.as_of = ParameterString("AsOf", default_value=as_of)
-        self.query_result = ParameterString("QueryResultUri", default_value=NEW_QUERY)
-        self.processing_instance = ParameterString("ProcessingInstanceType", default_value=machines.processing_instance)
-        self.processing_instances = ParameterInteger(
-            "ProcessingInstanceCount", default_value=machines.processing_instances
-        )
-        self.training_instance = ParameterString("TrainingInstanceType", default_value=machines.training_instance)
-        self.transform_instance = ParameterString("TransformInstanceType", default_value=machines.transform_instance)
-        self.transform_instances = ParameterInteger(
-            "TransformInstanceCount", default_value=machines.transform_instances
-        )
-
-    def parameters(self, kind: str) -> list[Parameter]:
-        """List what a start of one of the pipelines may change, besides the models to score with."""
-        training = [self.training_instance] if kind == "train" else []
-        query = [self.query_result] if self.settings.query else []
-        processing = [self.processing_instance, self.processing_instances]
-        return [self.as_of, *query, *processing, *training, self.transform_instance, self.transform_instances]
-
-    def run_uri(self, *parts: str) -> Join:
-        """Address of something that this execution leaves behind."""
-        base = f"s3://{self.settings.data_bucket}/{self.settings.project}/runs"
-        return Join(on="/", values=[base, ExecutionVariables.PIPELINE_EXECUTION_ID, *parts])
-
-    def process(
-        self,
-        name: str,
-        module: str,
-        arguments: list[Any],
-        inputs: dict[str, Any],
-        outputs: dict[str, str],
-        image: str | None = None,
-        sharded: tuple[str, ...] = (),
-        instances: Any = 1,
-        **step: Any,
-    ) -> RequestStep:
-        """Make a processing step that runs ``module`` from the code bundle; outputs are named after their folders.
-
-        Of several ``instances`` each gets a share of the objects of the ``sharded`` inputs and all of the others.
-        """
-        sources = {"code": self.locations.code, "settings": self.locations.settings, **inputs}
-        request: dict[str, Any] = {
-            "ProcessingResources": {
-                "ClusterConfig": {
-                    "InstanceType": self.processing_instance,
-                    "InstanceCount": instances,
-                    "VolumeSizeInGB": 50,
-                }
-            },
-            "AppSpecification": {
-                "ImageUri": image or self.machines.processing_image,
-                "ContainerEntrypoint": ["python3", "-m", module],
-                "ContainerArguments": ["--ml-dir", ML_DIR, *arguments],
-            },
-            "Environment": {"PYTHONPATH": f"{INPUT_DIR}/code", "AWS_DEFAULT_REGION": self.settings.region},
-            "RoleArn": self.role,
-            "ProcessingInputs": [
-                {
-                    "InputName": source,
-                    "S3Input": {
-                        "S3Uri": uri,
-                        "LocalPath": f"{INPUT_DIR}/{source}",
-                        "S3DataType": "S3Prefix",
-                        "S3InputMode": "File",
-                        "S3DataDistributionType": "ShardedByS3Key" if source in sharded else "FullyReplicated",
-                    },
-                }
-                for source, uri in sources.items()
-            ],
-            "StoppingCondition": {"MaxRuntimeInSeconds": 6 * 3600},
-        }
-        if outputs:
-            request["ProcessingOutputConfig"] = {
-                "Outputs": [
-                    {
-                        "OutputName": output,
-                        "S3Output": {
-                            "S3Uri": self.run_uri(folder),
-                            "LocalPath": f"{ML_DIR}/processing/{output}",
-                            "S3UploadMode": "EndOfJob",
-                        },
-                    }
-                    for output, folder in outputs.items()
-                ]
-            }
-        step.setdefault("retry_policies", JOB_RETRIES)
-        return RequestStep(name, StepTypeEnum.PROCESSING, request, **step)
-
-    def table(self, *names: str) -> dict[str, str]:
-        """Return the inputs of those of these tables that the project has."""
-        return {name: self.locations.tables[name] for name in names if name in self.locations.tables}
-
-    def query(self) -> RequestStep:
-        """Run the Clean Rooms query: never cached (the partner's data changes), never repeated (each is billed)."""
-        keys = "customers" if self.settings.customers and self.settings.customers.hashed_id else "contacts"
-        return self.process(
-            "QueryCleanRooms",
-            "processing.query_clean_rooms",
-            [
-                *("--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
-                *("--query-result-uri", self.query_result),
-            ],
-            self.table(keys),
-            {"query_result": "query_result"},
-            retry_policies=SERVICE_RETRIES,
-        )
-
-    def features(self, query: RequestStep | None, purpose: str) -> RequestStep:
-        """Build the feature table (``train``) and the score shards; a ready table's files are shared out by key."""
-        outputs = {"shards": "shards", "run_facts": "run_facts"}
-        if purpose == "train":
-            outputs["features"] = "features"
-        answer = {"query_result": folder(output_of(query, "query_result"))} if query else {}
-        return self.process(
-            "BuildFeatures",
-            "processing.build_features",
-            ["--as-of", self.as_of, "--for", purpose],
-            {**self.table("events", "customers", "contacts"), **answer},
-            outputs,
-            sharded=("customers",),
-            instances=self.processing_instances,
-            cache=CACHE,
-        )
-
-    def score(self, goal: Goal, model: RequestStep, features: RequestStep) -> RequestStep:
-        """Score every shard: one shard, one request, one CSV; the service shares the shards out among instances."""
-        request = {
-            "ModelName": model.properties.ModelName,
-            "BatchStrategy": "SingleRecord",
-            "MaxConcurrentTransforms": self.machines.transform_vcpus,
-            "MaxPayloadInMB": min(50, 100 // self.machines.transform_vcpus),
-            "ModelClientConfig": {"InvocationsTimeoutInSeconds": 600, "InvocationsMaxRetries": 1},
-            "TransformInput": {
-                "DataSource": {
-                    "S3DataSource": {
-                        "S3DataType": "S3Prefix",
-                        "S3Uri": folder(output_of(features, "shards")),
-                    }
-                },
-                "ContentType": SHARD_TYPE,
-                "CompressionType": "None",
-                "SplitType": "None",
-            },
-            "TransformOutput": {
-                "S3OutputPath": self.run_uri("scored", goal.name),
-                "Accept": "text/csv",
-                "AssembleWith": "None",
-            },
-            "TransformResources": {
-                "InstanceType": self.transform_instance,
-                "InstanceCount": self.transform_instances,
-            },
-        }
-        return RequestStep(f"Score{camel(goal.name)}", StepTypeEnum.TRANSFORM, request, retry_policies=JOB_RETRIES)
-
-    def publish(
-        self, goal: Goal, score: RequestStep, features: RequestStep, status: str, model: Any, evaluate: Any = None
-    ) -> RequestStep:
-        """Write the goal's segments: candidates of a model that passed its gate, or those of an approved one."""
-        place = "candidates" if status == "candidate" else "published"
-        evaluation = {"evaluation": folder(output_of(evaluate, "evaluation"))} if evaluate else {}
-        return self.process(
-            f"Publish{camel(goal.name)}",
-            "activation.publish",
-            [
-                *("--goal", goal.name, "--status", status, "--model", model, "--as-of", self.as_of),
-                *("--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
-                *("--uri", self.run_uri(place, goal.name)),
-            ],
-            {
-                "scored": folder(score.properties.TransformOutput.S3OutputPath),
-                "run_facts": folder(output_of(features, "run_facts")),
-                **evaluation,
-            },
-            {} if evaluate else {"evaluation": f"evaluation/{goal.name}"},
-        )
-
-    def report(
-        self, kind: str, features: RequestStep, evaluations: dict[str, Any], publishes: list[RequestStep]
-    ) -> RequestStep:
-        """Write the report of everything that this execution measured and published."""
-        return self.process(
-            "Report",
-            "insights.make_report",
-            [
-                *("--kind", kind, "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
-                *("--project-uri", self.run_uri()),
-                *("--goals", ",".join(goal.name for goal in self.settings.goals)),
-                *("--code-sha256", hash_in(self.locations.code)),
-                *("--settings-sha256", hash_in(self.locations.settings)),
-            ],
-            {
-                "run_facts": folder(output_of(features, "run_facts")),
-                **{f"evaluation-{goal}": uri for goal, uri in evaluations.items()},
-            },
-            {"report": "report"},
-            depends_on=publishes,
-        )
-
-    def train(self, goal: Goal, features: RequestStep) -> RequestStep:
-        """Train one goal's model with our own entrypoint: no pip, no network, our own failure text."""
-        data = f"{ML_DIR}/input/data"
-        channels = {
-            "features": folder(output_of(features, "features")),
-            "settings": self.locations.settings,
-            "code": self.locations.code,
-        }
-        request = {
-            "AlgorithmSpecification": {
-                "TrainingImage": self.machines.xgboost_image,
-                "TrainingInputMode": "File",
-                "ContainerEntrypoint": ["python3", "-m", "training.train"],
-                "ContainerArguments": ["--ml-dir", ML_DIR, "--goal", goal.name],
-                "MetricDefinitions": [
-                    {"Name": name, "Regex": f"{name}=([0-9.]+)"} for name in ("rounds", "validation_logloss")
-                ],
-            },
-            "Environment": {"PYTHONPATH": f"{data}/code"},
-            "RoleArn": self.role,
-            "InputDataConfig": [
-                {
-                    "ChannelName": channel,
-                    "DataSource": {
-                        "S3DataSource": {
-                            "S3DataType": "S3Prefix",
-                            "S3Uri": uri,
-                            "S3DataDistributionType": "FullyReplicated",
-                        }
-                    },
-                    "InputMode": "File",
-                }
-                for channel, uri in channels.items()
-            ],
-            "OutputDataConfig": {"S3OutputPath": self.run_uri("models", goal.name)},
-            "ResourceConfig": {
-                "InstanceType": self.training_instance,
-                "InstanceCount": 1,
-                "VolumeSizeInGB": 50,
-            },
-            "StoppingCondition": {"MaxRuntimeInSeconds": 6 * 3600},
-        }
-        name = f"Train{camel(goal.name)}"
-        return RequestStep(name, StepTypeEnum.TRAINING, request, cache=CACHE, retry_policies=JOB_RETRIES)
-
-    def evaluate(self, goal: Goal, features: RequestStep, train: RequestStep) -> tuple[RequestStep, PropertyFile]:
-        """Evaluate a model; its property file is what the gate reads."""
-        file = PropertyFile(name="Evaluation", output_name="evaluation", path="evaluation.json")
-        step = self.process(
-            f"Evaluate{camel(goal.name)}",
-            "training.evaluate",
-            ["--goal", goal.name],
-            {
-                "model": train.properties.ModelArtifacts.S3ModelArtifacts,
-                "features": folder(output_of(features, "features")),
-            },
-            {"evaluation": f"evaluation/{goal.name}"},
-            image=self.machines.xgboost_image,
-            property_files=[file],
-            cache=CACHE,
-        )
-        return step, file
-
-    def container(self, model_data: Any) -> dict[str, Any]:
-        """Describe the container that serves a model: AWS's image, our handler inside the artifact."""
-        return {"Image": self.machines.xgboost_image, "ModelDataUrl": model_data, "Environment": MODEL_ENVIRONMENT}
-
-    def register(self, goal: Goal, train: RequestStep, evaluate: RequestStep) -> RequestStep:
-        """Register a model that passed its gate; a person approves it."""
-        request = {
-            "ModelPackageGroupName": package_group(self.settings.project, goal.name),
-            "ModelPackageDescription": describe(goal),
-            "ModelApprovalStatus": "PendingManualApproval",
-            "InferenceSpecification": {
-                "Containers": [self.container(train.properties.ModelArtifacts.S3ModelArtifacts)],
-                "SupportedContentTypes": [SHARD_TYPE],
-                "SupportedResponseMIMETypes": ["text/csv"],
-                "SupportedTransformInstanceTypes": [self.transform_instance],
-            },
-            "ModelMetrics": {
-                "ModelQuality": {
-                    "Statistics": {
-                        "ContentType": "application/json",
-                        "S3Uri": Join(on="/", values=[output_of(evaluate, "evaluation"), "evaluation.json"]),
-                    }
-                }
-            },
-            "CustomerMetadataProperties": {
-                "project": self.settings.project,
-                "goal": goal.name,
-                "execution": ExecutionVariables.PIPELINE_EXECUTION_ID,
-                "code": hash_in(self.locations.code),
-            },
-        }
-        return RequestStep(
-            f"Register{camel(goal.name)}", StepTypeEnum.REGISTER_MODEL, request, retry_policies=SERVICE_RETRIES
-        )
-
-    def create_model(self, goal: Goal, container: dict[str, Any], after: RequestStep) -> RequestStep:
-        """Create the model that batch transform runs, once ``after`` is done."""
-        request = {"ExecutionRoleArn": self.role, "PrimaryContainer": container}
-        name = f"CreateModel{camel(goal.name)}"
-        return RequestStep(name, StepTypeEnum.CREATE_MODEL, request, depends_on=[after], retry_policies=SERVICE_RETRIES)
-
-    def train_goal(self, goal: Goal, features: RequestStep) -> GoalSteps:
-        """Train, evaluate, gate, score and publish one goal.
-
-        Only registration stands behind the gate's condition: a pipeline can't come together again after a condition,
-        and the report comes after all goals. Publish reads the same evaluation and writes nothing if a check failed.
-        """
-        train = self.train(goal, features)
-        evaluate, file = self.evaluate(goal, features, train)
-        artifact = train.properties.ModelArtifacts.S3ModelArtifacts
-        model = self.create_model(goal, self.container(artifact), evaluate)
-        score = self.score(goal, model, features)
-        publish = self.publish(goal, score, features, "candidate", artifact, evaluate)
-        is_passed = JsonGet(step_name=evaluate.name, property_file=file, json_path="gate.is_passed")
-        gate = ConditionStep(
-            name=f"Gate{camel(goal.name)}",
-            conditions=[ConditionEquals(left=is_passed, right=1)],
-            if_steps=[self.register(goal, train, evaluate)],
-            else_steps=[],
-        )
-        evaluation = folder(output_of(evaluate, "evaluation"))
-        return GoalSteps([train, evaluate, gate, model, score, publish], publish, evaluation, is_passed)
 
 
 @dataclass(frozen=True)
@@ -442,26 +35,27 @@ class GoalSteps:
     is_passed: JsonGet
 
 
-def describe(goal: Goal) -> str:
-    """Say what a goal's model predicts."""
-    if goal.label:
-        return f"Propensity of {goal.label}"
-    return f"Propensity of {'no ' if goal.is_absent else ''}{goal.event_type} within {goal.horizon_days} days"
+def train_goal(builder: Builder, goal: Goal, features: RequestStep) -> GoalSteps:
+    """Train, evaluate, gate, score and publish one goal.
 
-
-def hash_in(uri: str) -> str:
-    """Return the content hash that ends an address."""
-    return uri.rstrip("/").rsplit("/", 1)[-1]
-
-
-def output_of(step: RequestStep, name: str) -> Any:
-    """Refer to where a processing step put one of its outputs."""
-    return step.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri
-
-
-def folder(uri: Any) -> Join:
-    """End an address in a slash: S3 matches prefixes, and ``scored/buy`` would take ``scored/buy_more`` too."""
-    return Join(on="", values=[uri, "/"])
+    Only registration stands behind the gate's condition: a pipeline can't come together again after a condition,
+    and the report comes after all goals. Publish reads the same evaluation and writes nothing if a check failed.
+    """
+    train = builder.train(goal, features)
+    evaluate, file = builder.evaluate(goal, features, train)
+    artifact = train.properties.ModelArtifacts.S3ModelArtifacts
+    model = builder.create_model(goal, builder.container(artifact), evaluate)
+    score = builder.score(goal, model, features)
+    publish = builder.publish(goal, score, features, "candidate", artifact, evaluate)
+    is_passed = JsonGet(step_name=evaluate.name, property_file=file, json_path="gate.is_passed")
+    gate = ConditionStep(
+        name=f"Gate{camel(goal.name)}",
+        conditions=[ConditionEquals(left=is_passed, right=1)],
+        if_steps=[builder.register(goal, train, evaluate)],
+        else_steps=[],
+    )
+    evaluation = folder(output_of(evaluate, "evaluation"))
+    return GoalSteps([train, evaluate, gate, model, score, publish], publish, evaluation, is_passed)
 
 
 def build_train_pipeline(builder: Builder, session: Any) -> Pipeline:
@@ -471,7 +65,7 @@ def build_train_pipeline(builder: Builder, session: Any) -> Pipeline:
     """
     query = builder.query() if builder.settings.query else None
     features = builder.features(query, "train")
-    goals = {goal.name: builder.train_goal(goal, features) for goal in builder.settings.goals}
+    goals = {goal.name: train_goal(builder, goal, features) for goal in builder.settings.goals}
     evaluations = {name: goal.evaluation for name, goal in goals.items()}
     report = builder.report("train", features, evaluations, [goal.publish for goal in goals.values()])
     last = ConditionStep(

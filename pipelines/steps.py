@@ -10,7 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from sagemaker.core.workflow.properties import Properties, PropertyFile
-from sagemaker.mlops.workflow.retry import RetryPolicy
+from sagemaker.mlops.workflow.retry import (
+    RetryPolicy,
+    SageMakerJobExceptionTypeEnum,
+    SageMakerJobStepRetryPolicy,
+    StepExceptionTypeEnum,
+    StepRetryPolicy,
+)
 from sagemaker.mlops.workflow.steps import CacheConfig, ConfigurableRetryStep, Step, StepTypeEnum
 
 DESCRIBE_SHAPES = {
@@ -20,6 +26,34 @@ DESCRIBE_SHAPES = {
     StepTypeEnum.CREATE_MODEL: "DescribeModelOutput",
     StepTypeEnum.REGISTER_MODEL: "DescribeModelPackageOutput",
 }
+
+CACHE = CacheConfig(enable_caching=True, expire_after="P30D")
+SERVICE_RETRIES: list[RetryPolicy] = [
+    StepRetryPolicy(
+        exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
+        interval_seconds=10,
+        backoff_rate=2.0,
+        max_attempts=4,
+    )
+]
+JOB_RETRIES: list[RetryPolicy] = [
+    *SERVICE_RETRIES,
+    SageMakerJobStepRetryPolicy(
+        exception_types=[SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT],
+        interval_seconds=60,
+        backoff_rate=2.0,
+        max_attempts=5,
+    ),
+    SageMakerJobStepRetryPolicy(
+        failure_reason_types=[
+            SageMakerJobExceptionTypeEnum.INTERNAL_ERROR,
+            SageMakerJobExceptionTypeEnum.CAPACITY_ERROR,
+        ],
+        interval_seconds=30,
+        backoff_rate=2.0,
+        max_attempts=3,
+    ),
+]
 
 
 class RequestStep(ConfigurableRetryStep):  # type: ignore[misc]

@@ -28,7 +28,8 @@ def define(accounts: TwoAccounts) -> Callable[..., str]:
     """Definition of a pipeline of given settings and tables, as JSON text."""
     from sagemaker.core.workflow.pipeline_context import PipelineSession
 
-    from pipelines.definition import Builder, Locations, Machines, build_score_pipeline, build_train_pipeline
+    from pipelines.builder import Builder, Locations, Machines
+    from pipelines.definition import build_score_pipeline, build_train_pipeline
 
     session = PipelineSession(boto_session=boto3.Session(), default_bucket="spring-data")
     machines = Machines("image", "xgboost", "ml.m5.xlarge", 3, "ml.m5.xlarge", "ml.m5.large", 1, 2)
