@@ -27,7 +27,8 @@ def train_pipeline(project: str | Path, *, session: Session | None = None, role:
     project : path
         A project.toml, or the folder that holds it.
     session : Session, optional
-        The SDK's session; by default one of the environment's credentials and region.
+        The SDK's session; by default one of the environment's credentials and region that reports nothing of what it
+        does (the SDK's telemetry).
     role : str
         ARN of the role that the pipeline and its jobs run as.
 
@@ -57,7 +58,6 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
     """Put a definition's inputs into S3 and wire the steps."""
     from botocore.exceptions import EndpointConnectionError, NoCredentialsError
     from sagemaker.core import image_uris
-    from sagemaker.core.workflow.pipeline_context import PipelineSession
 
     from contracts.errors import ServiceError, SettingsError
     from contracts.run_settings import FILE_NAME
@@ -69,7 +69,7 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
 
     project = read_project(path)
     settings, aws = project.run_settings(), project.aws
-    session = session or PipelineSession(default_bucket=settings.data_bucket)
+    session = session or quiet_session(settings.data_bucket)
     s3 = session.boto_session.client("s3")
     bucket, prefix, owner = settings.data_bucket, settings.project, account_of(role)
     if session.boto_region_name != settings.region:
@@ -112,6 +112,22 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
     )
     as_of = project.as_of.isoformat() if project.as_of else UNDATED if project.is_ready_table else None
     return build(Builder(settings, locations, machines, role, as_of), session)
+
+
+def quiet_session(bucket: str) -> Session:
+    """Make a session of the environment's credentials and region that sends no telemetry.
+
+    Otherwise the SDK's creation and start of a pipeline tell account, region and pipeline to an address of its makers
+    (``sagemaker.core.telemetry``), from the embedded AWS too.
+    """
+    from sagemaker.core.workflow.pipeline_context import PipelineSession
+
+    session: Session = PipelineSession(default_bucket=bucket)
+    settings = session.sagemaker_config  # what the SDK's own configuration files say stays
+    settings.setdefault("SchemaVersion", "1.0")
+    sdk = settings.setdefault("SageMaker", {}).setdefault("PythonSDK", {})
+    sdk.setdefault("Modules", {})["TelemetryOptOut"] = True
+    return session
 
 
 def account_of(role: str) -> str:

@@ -8,6 +8,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -100,8 +101,18 @@ def test_lock_of_the_image_tests_has_the_versions_of_awss_image() -> None:
     assert [name for name, version in AWS_IMAGE.items() if not pins[name][0].startswith(version)] == []
 
 
-def test_dev_lock_contains_the_demo_lock() -> None:
-    assert read_pins("demo").items() - read_pins("dev").items() == set()
+@pytest.mark.parametrize("python", ["3.11.4", "3.12.0"])
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+def test_dev_lock_contains_the_demo_lock(system: str, python: str) -> None:
+    place = {"sys_platform": system, "python_full_version": python, "python_version": python.rpartition(".")[0]}
+    place |= {"implementation_name": "cpython", "platform_python_implementation": "CPython"}
+
+    def installed(lock: str) -> set[tuple[str, str]]:
+        pins = read_pins(lock).items()
+        return {(name, version) for name, (version, marker) in pins if not marker or Marker(marker).evaluate(place)}
+
+    assert installed("demo")
+    assert installed("demo") - installed("dev") == set()
 
 
 @pytest.mark.parametrize("extra", ["demo", "dev", "partner", "image", "test-image"])
