@@ -10,7 +10,9 @@ import duckdb
 from contracts.run_settings import FILE_NAME
 from tests.worlds import AS_OF, SETTINGS, TRAINING_DATE
 
-PARTNER_COLUMNS = tuple(f"p{number:02d}" for number in range(26))  # with 24 of our own: 50 features
+OWN_FEATURES = 23  # of features.sql
+FEATURES = 50
+PARTNER_COLUMNS = tuple(f"p{number:02d}" for number in range(FEATURES - OWN_FEATURES))
 
 
 def make_inputs(inputs: Path, customers: int) -> None:

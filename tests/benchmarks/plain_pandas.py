@@ -20,7 +20,7 @@ WINDOWS = (30, 90, 180, 365)
 
 
 def make_features(inputs: Path) -> pd.DataFrame:
-    """Compute the same 24 features of purchases with groupby, and join the partner's columns."""
+    """Compute the same 23 features of purchases with groupby, and join the partner's columns."""
     events = pd.read_parquet(inputs / "events")
     events["age"] = (pd.Timestamp(AS_OF) - events["event_time"].dt.tz_localize(None).dt.normalize()).dt.days
     events = events[events["age"] >= 0]

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
-from tests.benchmarks.inputs import PARTNER_COLUMNS, make_inputs
+from tests.benchmarks.inputs import FEATURES, make_inputs
 from tests.worlds import AS_OF
 
 THREADS = "2"
@@ -147,8 +147,7 @@ def main() -> None:
         steps, pandas = run(ml, a.runs)
         command = [sys.executable, "-m", "tests.benchmarks.ours", "shard", str(ml)]
         shard = json.loads(subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=True).stdout)
-    features = 24 + len(PARTNER_COLUMNS)
-    print(f"{a.customers:,} customers x {features} features, {THREADS} threads, Python {platform.python_version()}\n")  # noqa: T201
+    print(f"{a.customers:,} customers x {FEATURES} features, {THREADS} threads, Python {platform.python_version()}\n")  # noqa: T201
     print("\n".join([*describe(steps, pandas), ""]))  # noqa: T201
     for name in ("ours", "pandas"):
         wall, cpu = shard[name]
