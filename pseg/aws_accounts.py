@@ -12,7 +12,8 @@ from typing import Any
 import awswrangler as wr
 import boto3
 
-from clean_rooms.collaboration import Collaboration, OfferedTable, TemplateText, create_collaboration
+from clean_rooms.agreement import OfferedTable, TemplateText
+from clean_rooms.collaboration import Collaboration, create_collaboration
 from contracts.errors import SettingsError
 from contracts.run_settings import Query, RunSettings
 from contracts.table import parquet_files
