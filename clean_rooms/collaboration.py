@@ -258,7 +258,7 @@ class Half:
                 f"the configured table {name} has a rule of type {', '.join(there['analysisRuleTypes'])}",
                 where="AWS Clean Rooms",
                 why=f"rule = {kind} is agreed, and a table has one rule",
-                fix="its owner runs pseg collaboration teardown and then this again, or both files keep the rule",
+                fix="its owner runs pseg collaboration teardown --table-only, then this again; or both files keep the rule",
             )
         wanted = self.table_policy(kind, arns or [])
         said = "; ".join(f"{key} {', '.join(value) or 'none yet'}" for key, value in wanted.items())
@@ -285,7 +285,7 @@ class Half:
         if allowed is None or arns is None or set(content["allowedAnalyses"]) == set(allowed):
             self.parts.append(Part(f"{kind} analysis rule", name, "there", said))
             return
-        self.parts.append(Part(f"{kind} analysis rule", name, "missing" if self.is_plan else "changed", said))
+        self.parts.append(Part(f"{kind} analysis rule", name, "changed", said))
         if not self.is_plan:
             logger.info("table %s now allows: %s", name, ", ".join(allowed))
             changed = {key: value for key, value in content.items() if key != "allowedAnalysisProviders"}

@@ -65,7 +65,7 @@ def differs(kind: str, name: str, what: str, there: Iterable[str], wanted: Itera
         f"the {kind} {name} exists with other {what}",
         where="AWS Clean Rooms",
         why=f"there: {sorted(there)}, agreed: {sorted(wanted)}",
-        fix="its owner runs pseg collaboration teardown and then this again, or both files say what is there",
+        fix="its owner runs pseg collaboration teardown --table-only, then this again; or both files say what is there",
     )
 
 
