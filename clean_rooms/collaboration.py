@@ -258,7 +258,7 @@ class Half:
                 f"the configured table {name} has a rule of type {', '.join(there['analysisRuleTypes'])}",
                 where="AWS Clean Rooms",
                 why=f"rule = {kind} is agreed, and a table has one rule",
-                fix="its owner runs pseg collaboration teardown --table-only, then this again; or both files keep the rule",
+                fix="its owner runs pseg collaboration teardown --table-only and then this again, or both keep it",
             )
         wanted = self.table_policy(kind, arns or [])
         said = "; ".join(f"{key} {', '.join(value) or 'none yet'}" for key, value in wanted.items())
