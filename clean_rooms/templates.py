@@ -7,10 +7,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clean_rooms.template_sql import hash_sql
 from contracts.errors import ServiceError
 
 if TYPE_CHECKING:
     from mypy_boto3_cleanrooms import CleanRoomsServiceClient
+    from mypy_boto3_cleanrooms.type_defs import CollaborationAnalysisTemplateSummaryTypeDef
+
+
+def templates_in(
+    client: CleanRoomsServiceClient, collaboration_id: str
+) -> list[CollaborationAnalysisTemplateSummaryTypeDef]:
+    """List the templates of a collaboration, whichever member made them."""
+    pages = client.get_paginator("list_collaboration_analysis_templates").paginate(
+        collaborationIdentifier=collaboration_id
+    )
+    return [one for page in pages for one in page["collaborationAnalysisTemplateSummaries"]]
+
+
+def read_text(client: CleanRoomsServiceClient, collaboration_id: str, arn: str) -> str:
+    """Read a template's SQL as any member of the collaboration can, empty if it is not SQL."""
+    answer = client.get_collaboration_analysis_template(
+        collaborationIdentifier=collaboration_id, analysisTemplateArn=arn
+    )
+    return answer["collaborationAnalysisTemplate"].get("source", {}).get("text", "")
+
+
+def check_text(client: CleanRoomsServiceClient, collaboration_id: str, arn: str, name: str, sha256: str) -> None:
+    """See that a template has the text that was agreed on.
+
+    Raises
+    ------
+    ServiceError
+        If not: its name alone says nothing, since it can be deleted and made again with another text.
+    """
+    if (found := hash_sql(read_text(client, collaboration_id, arn))) != sha256:
+        raise ServiceError(
+            f"the analysis template {name} exists with another text",
+            where=arn,
+            why=f"its SHA-256 is {found}, agreed is {sha256}; a template never changes: its text is what is allowed",
+            fix=f"give the new text a new name ({name}_2): the brand in [query].template, the partner in [templates]",
+        )
 
 
 def find_template(client: CleanRoomsServiceClient, membership_id: str, name: str) -> str:
@@ -22,10 +59,7 @@ def find_template(client: CleanRoomsServiceClient, membership_id: str, name: str
         If there is none, or more than one; it names those that are there.
     """
     collaboration = client.get_membership(membershipIdentifier=membership_id)["membership"]["collaborationId"]
-    pages = client.get_paginator("list_collaboration_analysis_templates").paginate(
-        collaborationIdentifier=collaboration
-    )
-    there = [one for page in pages for one in page["collaborationAnalysisTemplateSummaries"]]
+    there = templates_in(client, collaboration)
     found = [one["arn"] for one in there if one["name"] == name]
     if len(found) != 1:
         raise ServiceError(

@@ -12,10 +12,12 @@ from typing import Any
 import awswrangler as wr
 import boto3
 
-from clean_rooms.collaboration import Collaboration, OfferedTable, TemplateText, create_collaboration
+from clean_rooms.agreement import OfferedTable
+from clean_rooms.collaboration import Collaboration, create_collaboration
 from contracts.errors import SettingsError
 from contracts.run_settings import Query, RunSettings
 from contracts.table import parquet_files
+from pseg.collaboration_terms import database_name, match_keys_offer, read_template
 from pseg.project import JOIN_COLUMN, Project
 
 
@@ -42,16 +44,8 @@ def prepare_collaboration(
 ) -> Collaboration:
     """Make both parties' tables and the collaboration that offers them."""
     template = read_template(project, query) if query.rule == "CUSTOM" else None
-    database = f"pseg_{settings.project.replace('-', '_')}"
-    make_database(brand, database)
-    if not wr.catalog.does_table_exist(database, query.match_keys_table, boto3_session=brand):
-        wr.catalog.create_parquet_table(
-            database=database,
-            table=query.match_keys_table,
-            path=settings.match_keys_uri,
-            columns_types={JOIN_COLUMN: "string", "customer_key": "string"},
-            boto3_session=brand,
-        )
+    make_match_keys_table(settings, query, brand)
+    database = database_name(settings.project)
     partner_uri = f"s3://pseg-{settings.project}-partner/{query.partner_table}/"
     make_bucket(partner, f"pseg-{settings.project}-partner")
     make_database(partner, database)
@@ -62,13 +56,11 @@ def prepare_collaboration(
         partner,
         account_of(brand),
         account_of(partner),
-        OfferedTable(
-            name=query.match_keys_table,
-            glue_database=database,
-            glue_table=query.match_keys_table,
-            join_columns=(JOIN_COLUMN,),
-            list_columns=("customer_key",),
-            role_arn=make_role(brand, f"pseg-{settings.project}-match-keys", "cleanrooms"),
+        match_keys_offer(
+            settings.project,
+            query,
+            account_of(brand),
+            make_role(brand, f"pseg-{settings.project}-match-keys", "cleanrooms"),
         ),
         OfferedTable(
             name=query.partner_table,
@@ -82,18 +74,18 @@ def prepare_collaboration(
     )
 
 
-def read_template(project: Project, query: Query) -> TemplateText:
-    """Read the SQL of the project's analysis template from ``<template>.sql`` beside project.toml."""
-    path = project.folder / f"{query.template}.sql"
-    try:
-        return TemplateText(query.template, path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"the SQL of analysis template {query.template} can't be read",
-            where=str(path),
-            why=str(error),
-            fix='write it there, or set rule = "LIST" in [query] of project.toml',
-        ) from error
+def make_match_keys_table(settings: RunSettings, query: Query, brand: boto3.Session) -> None:
+    """Catalogue the table of match keys, which each run fills anew, unless it is there."""
+    database = database_name(settings.project)
+    make_database(brand, database)
+    if not wr.catalog.does_table_exist(database, query.match_keys_table, boto3_session=brand):
+        wr.catalog.create_parquet_table(
+            database=database,
+            table=query.match_keys_table,
+            path=settings.match_keys_uri,
+            columns_types={JOIN_COLUMN: "string", "customer_key": "string"},
+            boto3_session=brand,
+        )
 
 
 def offer_partner_table(

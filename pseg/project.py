@@ -7,7 +7,7 @@ import re
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,6 +37,7 @@ ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,126}$"
 OwnColumn = Annotated[str, StringConstraints(min_length=1, max_length=200)]  # of a ready table, as its owner wrote it
 EventType = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 S3_URI = re.compile(r"s3://[a-z0-9.-]+/.+")
 GLUE_TABLE = re.compile(r"glue://([a-z0-9_-]+)/([a-z0-9_-]+)")
 TableName = Literal["events", "customers", "contacts", "partner"]
@@ -56,6 +57,9 @@ class Strict(BaseModel):
     """A table of project.toml: no unknown keys, no silent conversion of types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Form = TypeVar("Form", bound=Strict)
 
 
 class Tables(Strict):
@@ -102,6 +106,7 @@ class QueryTable(Strict):
     """The Clean Rooms query and what may come back."""
 
     collaboration: str = ""
+    partner_account: AccountId | Literal[""] = ""
     rule: Literal["LIST", "CUSTOM"] = "LIST"
     template: Name | Literal[""] = ""
     match_keys_table: Name = "match_keys"
@@ -441,35 +446,53 @@ def read_project(path: str | Path) -> Project:
     """
     file = Path(path)
     file = file / FILE_NAME if file.is_dir() else file
-    try:
-        document: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(
-            f"there is no project at {file}",
-            why=error.strerror or "",
-            fix="name a project folder, or make one: pseg init NAME",
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            "project.toml is not TOML", where=str(file), why=str(error), fix="mend that line"
-        ) from error
-    try:
-        project = Project.model_validate(listed(document))
-    except ValidationError as error:
-        raise explain(error, document, file) from error
+    project = read_form(Project, file, "project", "pseg init NAME")
     project._folder = file.parent
     return project
 
 
-def explain(error: ValidationError, document: dict[str, Any], file: Path) -> SettingsError:
-    """Name the first problem of a project by file, line, key and remedy."""
+def read_form(form: type[Form], file: Path, what: str, fresh: str) -> Form:
+    """Read a TOML file of a known form.
+
+    Parameters
+    ----------
+    what : str
+        What the file holds.
+    fresh : str
+        The command that writes a fresh one.
+
+    Raises
+    ------
+    SettingsError
+        Naming file, key and remedy.
+    """
+    try:
+        document: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(
+            f"there is no {what} at {file}",
+            why=error.strerror or "",
+            fix=f"name a {what}{' folder' * (what == 'project')}, or make one: {fresh}",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{file.name} is not TOML", where=str(file), why=str(error), fix="mend that line"
+        ) from error
+    try:
+        return form.model_validate(listed(document))
+    except ValidationError as error:
+        raise explain(error, form, file, fresh) from error
+
+
+def explain(error: ValidationError, form: type[Strict], file: Path, fresh: str) -> SettingsError:
+    """Name the first problem of a file by line, key and remedy."""
     first = error.errors()[0]
     place = tuple(part for part in first["loc"] if not is_kind(part))
     key = ".".join(str(part) for part in place)
     message = MEANINGS.get(first["type"], first["msg"].removeprefix("Value error, "))
-    fix = "see the comments in a fresh project: pseg init NAME"
+    fix = f"see the comments in a fresh {'project' if form is Project else 'file'}: {fresh}"
     if first["type"] == "extra_forbidden":
-        message = f"unknown key{closest(str(place[-1]), keys_at(place[:-1]))}"
+        message = f"unknown key{closest(str(place[-1]), keys_at(place[:-1], form))}"
         fix = "remove it or write it as it is known"
     elif first["type"] not in ("missing", "value_error"):
         message += f", got {first['input']!r}"[:200]
@@ -487,21 +510,12 @@ def is_kind(part: int | str) -> bool:
     return isinstance(part, str) and ("[" in part or "-" in part)
 
 
-def keys_at(place: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that a table of project.toml may have."""
-    tables: dict[str, type[Strict]] = {
-        "tables": Tables,
-        "columns": Columns,
-        "query": QueryTable,
-        "goals": GoalTable,
-        "segments": SegmentTable,
-        "privacy": PrivacyTable,
-        "report": ReportTable,
-        "money": MoneyTable,
-        "training": TrainingTable,
-        "aws": AwsTable,
-    }
-    return list((tables.get(str(place[0]), Project) if place else Project).model_fields)
+def keys_at(place: tuple[int | str, ...], form: type[Strict]) -> list[str]:
+    """Return the keys that a table of a file may have."""
+    for name in (part for part in place if isinstance(part, str)):
+        kind = form.model_fields[name].annotation
+        form = next(one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, Strict))
+    return list(form.model_fields)
 
 
 def line_of(file: Path, place: tuple[int | str, ...]) -> int | None:

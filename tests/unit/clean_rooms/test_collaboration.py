@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from clean_rooms.collaboration import Collaboration, OfferedTable, TemplateText, create_collaboration
+from clean_rooms.agreement import OfferedTable, TemplateText
+from clean_rooms.collaboration import Collaboration, create_collaboration
 from clean_rooms.protected_query import find_membership, make_client
 from clean_rooms.templates import find_template
 from contracts.errors import ServiceError

@@ -30,7 +30,7 @@ TABLES = {
 }
 # shown by an example, as their default is empty, or follows from another key
 EXAMPLES = {
-    *("notice", "features", "customers", "collaboration", "title", "brand", "processing_image"),
+    *("notice", "features", "customers", "collaboration", "partner_account", "title", "brand", "processing_image"),
     *("cost_per_contact", "value_per_conversion", "partner_fee_per_1000", "data_bucket", "results_bucket"),
 }
 

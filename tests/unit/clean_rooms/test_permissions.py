@@ -1,0 +1,279 @@
+"""Every permission counts: taken away, the query fails with its reason, and status names it and who must act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from botocore.exceptions import ClientError
+
+from clean_rooms.agreement import Party
+from clean_rooms.lookup import associations, find, pages
+from clean_rooms.protected_query import find_membership, make_client
+from clean_rooms.readiness import Finding, find_missing
+from contracts.errors import PsegError, ServiceError
+from processing.query_clean_rooms import NEW_QUERY, ask_partner, query_clean_rooms
+from pseg.aws_accounts import prepare_accounts
+from pseg.collaboration_terms import Side, open_side
+from pseg.local_aws.session import BRAND_ACCOUNT, PARTNER_ACCOUNT
+from pseg.project import Project
+from tests.embedded_aws import TwoAccounts
+from tests.unit.clean_rooms.test_custom_project import make_project
+
+NUMBERS = count()
+COMMANDS: dict[Party, str] = {"brand": "create", "partner": "join"}
+
+
+@dataclass
+class World:
+    """A project whose two halves are complete, and the partner's ways to change theirs."""
+
+    accounts: TwoAccounts
+    project: Project
+    side: Side
+    rule: str
+
+    def __post_init__(self) -> None:
+        self.partner: Any = make_client(self.accounts.partner)
+        name = self.project.name
+        membership = find_membership(self.partner, name)
+        self.table = find(
+            pages(self.partner, "list_configured_tables", "configuredTableSummaries"), name=f"{name}-partner_attributes"
+        )
+        link = find(associations(self.partner, membership), configuredTableId=str(self.table))
+        self.link = {"membershipIdentifier": membership, "configuredTableAssociationIdentifier": link}
+
+    def policy(self, **content: Any) -> dict[str, Any]:
+        """A rule of this type."""
+        return {"analysisRuleType": self.rule, "analysisRulePolicy": {"v1": {self.rule.lower(): content}}}
+
+    def change_rule(self, **changes: Any) -> None:
+        """Change members of the table's rule."""
+        keys = {"configuredTableIdentifier": self.table, "analysisRuleType": self.rule}
+        rule = self.partner.get_configured_table_analysis_rule(**keys)["analysisRule"]["policy"]["v1"][
+            self.rule.lower()
+        ]
+        self.partner.update_configured_table_analysis_rule(**keys | self.policy(**rule | changes))
+
+    def missing(self) -> list[Finding]:
+        """What status says is missing, as the brand sees it."""
+        found = find_missing(make_client(self.accounts.brand), self.side.agreement, "brand", COMMANDS)
+        return [one for one in found if one.state == "x"]
+
+    def refusal(self) -> str:
+        """Why the query step can't run its query."""
+        settings = self.project.run_settings()
+        assert settings.query is not None
+        with pytest.raises((ClientError, PsegError)) as caught:
+            ask_partner(settings, settings.query, "refused")
+        return str(caught.value)
+
+
+Taking = Callable[[World], None]
+
+
+def make_world(accounts: TwoAccounts, folder: Path, rule: str, name: str = "") -> World:
+    """Complete both halves of a project of its own."""
+    make_project(folder, name or f"world-{next(NUMBERS)}")
+    file = folder / "project.toml"
+    text = file.read_text().replace("[query]\n", f'[query]\npartner_account = "{PARTNER_ACCOUNT}"\n')
+    if rule == "LIST":
+        text = text.replace('rule = "CUSTOM"\ntemplate = "visit_totals"\n', "").replace(
+            '["visits", "spent"]', '["amount"]'
+        )
+    file.write_text(text)
+    side = open_side(folder, BRAND_ACCOUNT)
+    assert side.project is not None
+    prepare_accounts(side.project, accounts.brand, accounts.partner)
+    return World(accounts, side.project, side, rule)
+
+
+def take_list_column(world: World) -> None:
+    world.change_rule(listColumns=[])
+
+
+def take_join_column(world: World) -> None:
+    world.change_rule(listColumns=["hashed_id"], joinColumns=["amount"])
+
+
+def take_allowed_column(world: World) -> None:
+    if world.rule == "LIST":
+        take_list_column(world)
+    world.partner.update_configured_table(configuredTableIdentifier=world.table, allowedColumns=["hashed_id"])
+
+
+def take_association_rule(world: World) -> None:
+    world.partner.delete_configured_table_association_analysis_rule(**world.link, analysisRuleType=world.rule)
+
+
+def take_association(world: World) -> None:
+    take_association_rule(world)
+    world.partner.delete_configured_table_association(**world.link)
+
+
+def take_table_rule(world: World) -> None:
+    world.partner.delete_configured_table_analysis_rule(
+        configuredTableIdentifier=world.table, analysisRuleType=world.rule
+    )
+
+
+def receive(accounts: list[str]) -> Taking:
+    def change(world: World) -> None:
+        world.partner.update_configured_table_association_analysis_rule(
+            **world.link | world.policy(allowedResultReceivers=accounts)
+        )
+
+    return change
+
+
+def ask_for_more(world: World) -> None:
+    world.change_rule(additionalAnalyses="REQUIRED")
+
+
+def take_template(world: World) -> None:
+    world.change_rule(allowedAnalyses=[])
+
+
+def take_other_template(world: World) -> None:
+    arn = f"arn:aws:cleanrooms:us-east-1:{BRAND_ACCOUNT}:membership/{'0' * 8}-0000-0000-0000-{'0' * 12}"
+    world.change_rule(allowedAnalyses=[f"{arn}/analysistemplate/{'0' * 8}-0000-0000-0000-{'0' * 12}"])
+
+
+# what is taken away, words of the refused query, words of what status finds, AWS's code
+CASES: list[tuple[str, Taking, list[str], list[str], str]] = [
+    ("LIST", take_list_column, ["amount", "list"], ["amount", "listColumns"], ""),
+    ("LIST", take_join_column, ["hashed_id", "join"], ["hashed_id", "joinColumns"], ""),
+    ("LIST", take_allowed_column, ["amount"], ["amount", "listColumns"], ""),
+    ("CUSTOM", take_allowed_column, ["amount"], ["amount", "allowed columns"], ""),
+    (
+        "CUSTOM",
+        take_template,
+        ["ANALYSIS_TEMPLATES_NOT_CONFIGURED"],
+        ["analysistemplate/"],
+        "ANALYSIS_TEMPLATES_NOT_CONFIGURED",
+    ),
+    ("CUSTOM", take_other_template, ["not allow", "template"], ["does not allow", "analysistemplate/"], ""),
+]
+for kind in ("LIST", "CUSTOM"):
+    CASES += [
+        (kind, take_association, ["partner_attributes", "not associated"], ["not associated"], ""),
+        (
+            kind,
+            take_association_rule,
+            ["COLLABORATION_ANALYSIS_RULE_NOT_CONFIGURED"],
+            ["not ready"],
+            "COLLABORATION_ANALYSIS_RULE_NOT_CONFIGURED",
+        ),
+        (kind, take_table_rule, ["ANALYSIS_RULE_MISSING"], ["no analysis rule"], "ANALYSIS_RULE_MISSING"),
+        (kind, receive([]), ["RESULT_RECEIVERS_NOT_CONFIGURED"], ["receive"], "RESULT_RECEIVERS_NOT_CONFIGURED"),
+        (kind, receive([PARTNER_ACCOUNT]), [BRAND_ACCOUNT, "allowedResultReceivers"], ["receive"], ""),
+        (kind, ask_for_more, ["RESULT_RECEIVERS_NOT_ALLOWED"], ["not ready"], "RESULT_RECEIVERS_NOT_ALLOWED"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows"),
+    [("LIST", [("ann", 1), ("ann", 2), ("bob", 5)]), ("CUSTOM", [("ann", 3), ("bob", 5)])],
+    ids=["LIST", "CUSTOM"],
+)
+def test_with_every_permission_the_query_runs(
+    accounts: TwoAccounts, tmp_path: Path, rule: str, rows: list[tuple[str, int]]
+) -> None:
+    world = make_world(accounts, tmp_path, rule)
+    assert world.missing() == []
+    inputs = tmp_path / "inputs" / "contacts"
+    inputs.mkdir(parents=True)
+    (inputs / "contacts.parquet").write_bytes((tmp_path / "contacts.parquet").read_bytes())
+    query_clean_rooms(world.project.run_settings(), inputs.parent, tmp_path / "out", "run-1", NEW_QUERY)
+    result = pq.read_table(tmp_path / "out" / "query_result.parquet").to_pylist()
+    assert [(row["customer_key"], row["amount" if rule == "LIST" else "spent"]) for row in result] == rows
+
+
+@pytest.mark.parametrize(
+    ("rule", "take", "refused", "said", "code"),
+    CASES,
+    ids=[f"{rule}-{take.__qualname__.split('.')[0]}-{'-'.join(refused)[:40]}" for rule, take, refused, _, _ in CASES],
+)
+def test_permission_taken_away_stops_the_query_and_status_names_it(
+    accounts: TwoAccounts, tmp_path: Path, rule: str, take: Taking, refused: list[str], said: list[str], code: str
+) -> None:
+    world = make_world(accounts, tmp_path, rule)
+    take(world)
+    text = world.refusal()
+    assert all(word in text for word in refused), text
+    missing = world.missing()
+    named = [one for one in missing if all(word in one.what for word in said) and one.code == code]
+    assert len(named) == 1, missing
+    assert {one.who for one in missing} == {"partner"}
+    as_partner = find_missing(world.partner, world.side.agreement, "partner", COMMANDS)
+    assert [one for one in as_partner if one.state == "x"] == missing
+
+
+def test_template_that_its_author_deleted_is_the_brands_to_make_again(accounts: TwoAccounts, tmp_path: Path) -> None:
+    world = make_world(accounts, tmp_path, "CUSTOM")
+    brand: Any = make_client(accounts.brand)
+    keys = {"membershipIdentifier": find_membership(brand, world.project.name)}
+    (template,) = brand.list_analysis_templates(**keys)["analysisTemplateSummaries"]
+    brand.delete_analysis_template(**keys, analysisTemplateIdentifier=template["id"])
+    assert "0 analysis templates named visit_totals" in world.refusal()
+    (missing,) = world.missing()
+    assert (missing.who, missing.fix) == ("brand", "create")
+    assert "visit_totals" in missing.what
+
+
+@pytest.mark.parametrize(
+    ("abilities", "refused", "said"),
+    [
+        (["CAN_RECEIVE_RESULTS"], "CAN_QUERY", "CAN_QUERY"),
+        (["CAN_QUERY"], "is not an active member who can receive results", "CAN_RECEIVE_RESULTS"),
+    ],
+    ids=["query", "receive"],
+)
+def test_brand_without_an_ability_is_refused_and_told_which(
+    accounts: TwoAccounts, tmp_path: Path, abilities: list[str], refused: str, said: str
+) -> None:
+    name = f"world-{next(NUMBERS)}"
+    brand: Any = make_client(accounts.brand)
+    brand.create_collaboration(
+        name=name,
+        description="without an ability",
+        creatorDisplayName="brand",
+        creatorMemberAbilities=abilities,
+        creatorPaymentConfiguration={"queryCompute": {"isResponsible": "CAN_QUERY" in abilities}},
+        members=[{"accountId": PARTNER_ACCOUNT, "displayName": "partner", "memberAbilities": []}],
+        queryLogStatus="DISABLED",
+    )
+    world = make_world(accounts, tmp_path, "LIST", name)
+    assert refused in world.refusal()
+    lacking = [one for one in world.missing() if said in one.what]
+    assert [one.who for one in lacking] == ["brand"]
+    found = find_missing(brand, world.side.agreement, "brand", COMMANDS)
+    assert [one.what for one in found if one.state == "!"] == ["query log or metrics of the collaboration are off"]
+
+
+def test_partner_does_not_join_where_it_would_pay_for_the_brands_queries(accounts: TwoAccounts, tmp_path: Path) -> None:
+    name = f"world-{next(NUMBERS)}"
+    brand: Any = make_client(accounts.brand)
+    pays, does_not = ({"queryCompute": {"isResponsible": one}} for one in (True, False))
+    partner = {"accountId": PARTNER_ACCOUNT, "displayName": "partner", "memberAbilities": []}
+    brand.create_collaboration(
+        name=name,
+        description="the partner pays",
+        creatorDisplayName="brand",
+        creatorMemberAbilities=["CAN_QUERY", "CAN_RECEIVE_RESULTS"],
+        creatorPaymentConfiguration=does_not,
+        members=[partner | {"paymentConfiguration": pays}],
+        queryLogStatus="ENABLED",
+    )
+    with pytest.raises(ServiceError, match="makes this account pay for its queries"):
+        make_world(accounts, tmp_path, "LIST", name)
+    agreement = open_side(tmp_path, BRAND_ACCOUNT).agreement
+    found = find_missing(brand, agreement, "brand", COMMANDS)
+    assert [one.who for one in found if "pays for queries and has not joined" in one.what] == ["partner"]
+    joined = pages(make_client(accounts.partner), "list_memberships", "membershipSummaries")
+    assert name not in {one["collaborationName"] for one in joined}
