@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from contracts.errors import PsegError, ServiceError, SettingsError
-from pseg.commands import collaboration, doctor, init, local, model, pipeline, report, run, segments
+from pseg.commands import collaboration, doctor, init, lint, local, model, pipeline, report, run, segments
 from pseg.commands.options import every_command
 from pseg.completion import load_lightly
 from pseg.console import Interrupted, exit_code, print_error
@@ -37,6 +37,7 @@ app.command()(run.run)
 app.command()(init.init)
 app.command()(doctor.doctor)
 app.command()(report.report)
+app.command()(lint.lint)
 app.add_typer(local.app, name="local")
 app.add_typer(collaboration.app, name="collaboration")
 app.add_typer(pipeline.app, name="pipeline")

@@ -218,6 +218,6 @@ def check_template_shape(template: Mapping[str, Any], sql: str) -> None:
     if template.get("format", "SQL") != "SQL":
         raise ContractError(f"the template is {template['format']}, no SQL", where=str(template["arn"]), fix=fix)
     text = (template.get("source") or {}).get("text")
-    if text is not None and text != sql:
+    if text is not None and text.strip() != sql.strip():
         fix = "give the text as it is in the template"
         raise ContractError("the SQL is not the template's text", where=str(template["arn"]), fix=fix)
