@@ -98,26 +98,29 @@ def is_condition(node: exp.Expr) -> bool:
 
 def compare(case: Inspection, node: exp.Expr, sides: list[exp.Expr]) -> Comparison:
     """Tell what meets what."""
-    origins = [case.resolution.origins_in(side) | outputs_of(case, side) for side in sides]
+    origins: list[Origins] = []
+    # the documents speak of operators: what a function compares is unsure
+    indirect = function_name(node) in COMPARING and not isinstance(node, MATCHING)
+    for side in sides:
+        found = NOTHING
+        for part in side.walk():
+            if isinstance(part, exp.Column) and (of := case.origins(part)):
+                found |= of
+                indirect = indirect or id(part) not in case.resolution.bare or is_aggregated(part, node)
+            elif isinstance(part, exp.Select):
+                found |= outputs_of(case, part)
+        origins.append(found)
     written = [one for one in origins if one]
     everything = NOTHING.union(*written)
     has_literal = len(written) < len(origins)
-    columns = [column for side in sides for column in side.find_all(exp.Column)]
-    is_call = function_name(node) in COMPARING and not isinstance(node, MATCHING)  # the documents speak of operators
-    indirect = is_call or any(
-        id(column) not in case.resolution.bare or is_aggregated(column, node)
-        for column in columns
-        if case.origins(column)
-    )
     return Comparison(
         node, everything if has_literal else NOTHING, everything if len(written) > 1 else NOTHING, indirect
     )
 
 
-def outputs_of(case: Inspection, side: exp.Expr) -> Origins:
-    """Origins that a subquery's stars bring."""
-    selects = {id(select) for select in side.find_all(exp.Select)}
-    outputs = (o.origins for block in case.resolution.blocks if id(block.select) in selects for o in block.outputs)
+def outputs_of(case: Inspection, select: exp.Select) -> Origins:
+    """Origins of a subquery's outputs, also of those that a star brings."""
+    outputs = (output.origins for block in case.resolution.blocks if block.select is select for output in block.outputs)
     return NOTHING.union(*outputs)
 
 

@@ -104,8 +104,7 @@ def final_calls(case: Inspection) -> list[tuple[str, exp.Expr]]:
 
 def check_final(case: Inspection, table: RuleTable) -> Iterator[Violation]:
     """Yield what is wrong with the final SELECT: aggregates and grouping expressions only, of the listed kinds."""
-    tree = case.parsed.tree
-    if isinstance(tree, exp.SetOperation):
+    if case.parsed.tree is not None and isinstance(case.parsed.tree.unnest(), exp.SetOperation):
         place = case.parsed.word(TokenType.UNION, TokenType.INTERSECT, TokenType.EXCEPT)
         yield broken(case, "dp-set-operation", place, "a set operation may stand in a CTE only", "move it", table)
     calls = final_calls(case)

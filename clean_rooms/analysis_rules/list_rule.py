@@ -89,8 +89,9 @@ def check_outputs(case: Inspection, block: Block) -> Iterator[Violation]:
             if origin.column in table.listed("listColumns"):
                 continue
             if origin.column in table.listed("joinColumns"):
-                keep = f"drop it; select {own[0]} (list column of your own) to keep one row per customer"
-                fix = keep if own else "drop it"
+                fix = "drop it"
+                if own:
+                    fix += f"; select {own[0]} (list column of your own) to keep one row per customer"
                 what = "a join column may not be selected"
                 yield case.violation(
                     "list-select-join-column", output.node, what, fix, field="joinColumns", origin=origin
