@@ -18,7 +18,7 @@ from clean_rooms.analysis_rules.grammar import unknown_syntax
 from clean_rooms.analysis_rules.inspection import Inspection
 from clean_rooms.analysis_rules.parsing import ParsedQuery, lost_words, parse_query
 from clean_rooms.analysis_rules.scope import resolve
-from clean_rooms.analysis_rules.tables import RULE_FIELDS, RuleTable, read_tables
+from clean_rooms.analysis_rules.tables import RULE_FIELDS, RuleTable, read_tables, take
 from clean_rooms.analysis_rules.templates import bind_parameters
 from clean_rooms.analysis_rules.verdict import OutputConstraint, Place, Verdict, Violation
 from contracts.errors import ContractError
@@ -65,11 +65,13 @@ def check(
     Raises
     ------
     ContractError
-        If the schemas or the template have not the shape of the API's answers.
+        If the schemas, the template or the budgets have not the shape of the API's answers.
     """
     tables = read_tables(schemas)
     if template is not None:
-        check_template_shape(template, sql)
+        check_template(template, sql)
+    for number, summary in enumerate(privacy_budget or ()):
+        check_budget_summary(summary, f"privacyBudgetSummaries[{number}]")
     try:
         return inspect(parse_query(sql), tables, query_runner, result_receivers, template, parameters, privacy_budget)
     except RecursionError:
@@ -204,20 +206,40 @@ def check_access_budgets(case: Inspection, budgets: Sequence[Mapping[str, Any]] 
                 yield case.violation("access-budget", place, what, "wait for its refresh", table=table, rule=rule)
 
 
-def check_template_shape(template: Mapping[str, Any], sql: str) -> None:
+def check_template(template: Mapping[str, Any], sql: str) -> None:
     """Refuse a template that is not one, or whose text is another.
 
     Raises
     ------
     ContractError
-        If it lacks its ARN, holds no SQL, or the SQL given is not its text.
+        If it lacks what the API gives, holds no SQL, or the SQL given is not its text.
     """
-    fix = "give collaborationAnalysisTemplate of GetCollaborationAnalysisTemplate as it is"
-    if not isinstance(template.get("arn"), str):
-        raise ContractError("the template has no arn", where="template", fix=fix)
+    arn = take(template, "arn", str, "template")
     if template.get("format", "SQL") != "SQL":
-        raise ContractError(f"the template is {template['format']}, no SQL", where=str(template["arn"]), fix=fix)
+        raise ContractError(f"the template is {template['format']}, no SQL", where=arn, fix="run it as a job")
     text = (template.get("source") or {}).get("text")
     if text is not None and text.strip() != sql.strip():
-        fix = "give the text as it is in the template"
-        raise ContractError("the SQL is not the template's text", where=str(template["arn"]), fix=fix)
+        raise ContractError(
+            "the SQL is not the template's text", where=arn, fix="give the text as it is in the template"
+        )
+    for one in template.get("analysisParameters") or ():
+        take(one, "name", str, f"{arn}.analysisParameters")
+        take(one, "type", str, f"{arn}.analysisParameters")
+
+
+def check_budget_summary(summary: Mapping[str, Any], where: str) -> None:
+    """Refuse a budget that is not as the API gives it.
+
+    Raises
+    ------
+    ContractError
+        If it lacks what the API gives.
+    """
+    budget = take(summary, "budget", Mapping, where)
+    if (access := budget.get("accessBudget")) is not None:
+        take(access, "resourceArn", str, where)
+        take(access, "aggregateRemainingBudget", int, where)
+    if (privacy := budget.get("differentialPrivacy")) is not None:
+        for item in take(privacy, "aggregations", list, where):
+            take(item, "type", str, where)
+            take(item, "remainingCount", int, where)

@@ -77,6 +77,8 @@ def sides_of(node: exp.Expr) -> list[exp.Expr]:
         return [node.this, node.expression]
     if isinstance(node, exp.Case) and node.this is not None:
         return [node.this, *(branch.this for branch in node.args["ifs"])]
+    if isinstance(node, exp.Bracket):  # a map looked up by a column
+        return [node.this, *node.expressions]
     if function_name(node) in COMPARING:
         parts = [part for value in node.args.values() for part in (value if isinstance(value, list) else [value])]
         return [part for part in parts if isinstance(part, exp.Expr)]
@@ -100,7 +102,7 @@ def compare(case: Inspection, node: exp.Expr, sides: list[exp.Expr]) -> Comparis
     """Tell what meets what."""
     origins: list[Origins] = []
     # the documents speak of operators: what a function compares is unsure
-    indirect = function_name(node) in COMPARING and not isinstance(node, MATCHING)
+    indirect = isinstance(node, exp.Bracket) or (function_name(node) in COMPARING and not isinstance(node, MATCHING))
     for side in sides:
         found = NOTHING
         for part in side.walk():

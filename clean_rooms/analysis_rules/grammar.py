@@ -106,6 +106,16 @@ KNOWN_SYNTAX: dict[type[exp.Expr], frozenset[str]] = {
     **dict.fromkeys(ARITHMETIC, PAIR | {"typed", "safe"}),
     **dict.fromkeys(BITWISE, PAIR),
 }
+# Parts of a node that hold a name, not a column.
+NAMING_PARTS: dict[type[exp.Expr], str] = {
+    exp.Alias: "alias",
+    exp.Aliases: "expressions",
+    exp.Dot: "expression",
+    exp.Interval: "unit",
+    exp.PropertyEQ: "this",
+    exp.Values: "alias",
+    exp.Window: "alias",
+}
 JOIN_SIDES = {"", "LEFT", "RIGHT", "FULL"}
 JOIN_KINDS = {"", "INNER", "OUTER", "CROSS", "SEMI", "ANTI"}
 JOIN_HINTS = frozenset(

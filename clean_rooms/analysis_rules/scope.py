@@ -10,9 +10,11 @@ A column written anywhere inside an output contributes to it: also a CASE condit
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from sqlglot import exp
 
+from clean_rooms.analysis_rules.grammar import NAMING_PARTS
 from clean_rooms.analysis_rules.lineage import NOTHING, Block, Origin, Origins, Output, Relation, Resolution, Source
 from clean_rooms.analysis_rules.parsing import UNITS, ParsedQuery
 from clean_rooms.analysis_rules.tables import RuleTable
@@ -112,10 +114,10 @@ class Resolver:
         block = Block(node, parent)
         if clause := node.args.get("from_"):
             self.add(clause.this, block, env, None)
-        for lateral in node.args.get("laterals") or ():
-            self.add_lateral_view(lateral, block, env)
         for join in node.args.get("joins") or ():
             self.add(join.this, block, env, join)
+        for lateral in node.args.get("laterals") or ():
+            self.add_lateral_view(lateral, block, env)
         for window in node.args.get("windows") or ():
             block.windows[window.name.lower()] = self.expressions(window, block, env, skip="this")
         if clause := node.args.get("where"):
@@ -135,10 +137,9 @@ class Resolver:
         if alias in block.sources:
             self.report(node, "name-used-twice", f"two sources are named {alias}", "give each its own alias")
         alias_node = node.args.get("alias")
-        is_hidden = join is not None and join.kind in ("SEMI", "ANTI")
         earlier = dict(block.sources)
         renamed = self.renamed(relation, alias_node if isinstance(alias_node, exp.TableAlias) else None)
-        block.sources[alias] = Source(alias, renamed, node, table, join, is_hidden)
+        block.sources[alias] = Source(alias, renamed, node, table, join)
         block.is_whole = block.is_whole and relation is not UNKNOWN
         if join is None:
             return
@@ -146,6 +147,8 @@ class Resolver:
             self.merge(join, alias, earlier, block)
         if condition := join.args.get("on"):
             self.expression(condition, block, env)
+        if join.kind in ("SEMI", "ANTI"):  # seen by its own ON alone
+            block.sources[alias] = replace(block.sources[alias], is_hidden=True)
         for inner in node.args.get("joins") or ():
             self.report(
                 inner, "sql-not-understood", "joins in brackets are not followed", "join without brackets", True
@@ -303,7 +306,7 @@ class Resolver:
             if name.name.lower() not in block.windows:
                 self.report(name, "unknown-window", f"no window is named {name.name}", "define it after WINDOW")
             found = block.windows.get(name.name.lower(), NOTHING)
-        skip = SKIPPED.get(type(node), "")
+        skip = NAMING_PARTS.get(type(node), "")
         for name, value in node.args.items():
             for part in value if isinstance(value, list) else [value]:
                 if name != skip and isinstance(part, exp.Expr):
@@ -366,7 +369,11 @@ class Resolver:
     ) -> Origins | None:
         """Find a column by name in sources; None if there is none. With a node, report one that is not unique."""
         hits = [
-            (source.alias, output) for source in sources for output in source.relation.outputs if output.name == name
+            (source.alias, output)
+            for source in sources
+            if not source.is_hidden
+            for output in source.relation.outputs
+            if output.name == name
         ]
         if not hits:
             return None
@@ -378,15 +385,6 @@ class Resolver:
 
 
 UNKNOWN = Relation(())
-SKIPPED: dict[type[exp.Expr], str] = {
-    exp.Alias: "alias",
-    exp.Aliases: "expressions",
-    exp.Dot: "expression",
-    exp.Interval: "unit",
-    exp.PropertyEQ: "this",
-    exp.Values: "alias",
-    exp.Window: "alias",
-}
 
 
 def resolve(parsed: ParsedQuery, tables: Mapping[str, RuleTable]) -> Resolution:

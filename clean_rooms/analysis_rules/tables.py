@@ -19,6 +19,13 @@ NEEDED = {
     "CUSTOM": ("allowedAnalyses",),
 }
 
+PARTS: dict[str, dict[str, type]] = {  # fields of a policy that are lists of records, and what each record must hold
+    "aggregateColumns": {"columnNames": list, "function": str},
+    "outputConstraints": {"columnName": str, "minimum": int},
+    "aggregationThresholds": {"identityColumns": list, "minimumIdentityCount": int},
+}
+CONTROLS = ("allowedLiteralComparisonColumns", "allowedColumnComparisonColumns")
+
 
 @dataclass(frozen=True, eq=False)
 class RuleTable:
@@ -140,6 +147,7 @@ def read_rule(
     policy = take(v1, part, Mapping, f"{where}.policy.v1")
     for name in NEEDED[kind]:
         take(policy, name, list, f"{where}.policy.v1.{part}")
+    check_parts(policy, f"{where}.policy.v1.{part}")
     for name in named_columns(policy):
         if name.lower() not in columns:
             raise wrong(
@@ -152,6 +160,25 @@ def read_rule(
     return kind, policy, receivers
 
 
+def check_parts(policy: Mapping[str, Any], where: str) -> None:
+    """Refuse a policy whose records lack what they must hold."""
+    for name, fields in PARTS.items():
+        for record in policy.get(name) or ():
+            for field_name, kind in fields.items():
+                take(record, field_name, kind, f"{where}.{name}")
+    for threshold in policy.get("aggregationThresholds") or ():
+        if len(threshold["identityColumns"]) != 1:
+            raise wrong(f"{where}.aggregationThresholds", "identityColumns holds not one column", "name exactly one")
+    if (controls := policy.get("comparisonControls")) is not None:
+        for name in CONTROLS:
+            take(controls, name, list, f"{where}.comparisonControls")
+    if (privacy := policy.get("differentialPrivacy")) is not None:
+        columns = take(privacy, "columns", list, f"{where}.differentialPrivacy")
+        if len(columns) != 1:
+            raise wrong(f"{where}.differentialPrivacy", "columns holds not one column", "name exactly one")
+        take(columns[0], "name", str, f"{where}.differentialPrivacy.columns")
+
+
 def named_columns(policy: Mapping[str, Any]) -> Iterable[str]:
     """Yield every column that a rule names."""
     for name in ("joinColumns", "listColumns", "dimensionColumns", "disallowedOutputColumns"):
@@ -162,8 +189,8 @@ def named_columns(policy: Mapping[str, Any]) -> Iterable[str]:
         yield constraint["columnName"]
     for threshold in policy.get("aggregationThresholds") or ():
         yield from threshold["identityColumns"]
-    for names in (policy.get("comparisonControls") or {}).values():
-        yield from names
+    for name in CONTROLS:
+        yield from (policy.get("comparisonControls") or {}).get(name) or ()
     for column in (policy.get("differentialPrivacy") or {}).get("columns") or ():
         yield column["name"]
 
@@ -173,10 +200,10 @@ def take(holder: Any, name: str, kind: type, where: str) -> Any:
     value = holder.get(name) if isinstance(holder, Mapping) else None
     if not isinstance(value, kind):
         what = "is missing" if value is None else f"is not a {kind.__name__.lower()}"
-        raise wrong(where, f"{name} {what}", "give GetSchema's and GetSchemaAnalysisRule's answers as they are")
+        raise wrong(where, f"{name} {what}", "give the answer of the API as it is")
     return value
 
 
 def wrong(where: str, what: str, fix: str) -> ContractError:
-    """Say what is wrong with the schemas."""
-    return ContractError(f"the schemas are not as the AWS API gives them: {what}", where=where, fix=fix)
+    """Say what is wrong with an answer."""
+    return ContractError(f"this is not as the AWS API gives it: {what}", where=where, fix=fix)

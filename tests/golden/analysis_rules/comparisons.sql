@@ -146,3 +146,15 @@ SELECT spend, COUNT(*) FROM users GROUP BY 1
 -- a window over a column in no list
 -- verdict: comparison-grouping
 SELECT COUNT(*) OVER (PARTITION BY spend) FROM users
+
+-- a map looked up by a column
+-- verdict: ?comparison-literal
+SELECT SUM(MAP('x', 1)[name]) FROM users
+
+-- a list of functions that compare
+-- verdict: ?comparison-literal ?comparison-literal ?comparison-literal
+SELECT SUM(INSTR(name, 'x')), MAX(DECODE(email, 'a', 1)), MIN(LEAST(spend, 3)) FROM users
+
+-- rows against rows
+-- verdict: comparison-literal
+SELECT COUNT(*) FROM users WHERE (age, spend) IN ((1, 2), (3, 4))

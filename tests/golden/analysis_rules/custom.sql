@@ -240,6 +240,42 @@ SELECT u.email FROM users u LEFT SEMI JOIN visits v ON u.user_id = v.user_id
 -- verdict: allowed
 SELECT * FROM pets p LEFT ANTI JOIN users u ON u.name = p.owner_name
 
+-- a column of the right side of a semi join is out of reach
+-- verdict: unknown-column
+SELECT v.page FROM users u LEFT SEMI JOIN visits v ON u.user_id = v.user_id
+
+-- LATERAL VIEW of a joined table
+-- verdict: allowed
+SELECT u.email, e.word FROM users u JOIN visits v ON u.user_id = v.user_id LATERAL VIEW EXPLODE(SPLIT(v.page, '/')) e AS word
+
+-- a whole row by the name of its source
+-- verdict: unknown-column
+SELECT u FROM users u
+
+-- a star with a list of exceptions
+-- verdict: ?unknown-syntax custom-disallowed-output custom-disallowed-output
+SELECT * EXCEPT (age) FROM users
+
+-- UNION BY NAME
+-- verdict: ?sql-not-understood ?sql-not-understood ?unknown-syntax
+SELECT gender FROM users UNION BY NAME SELECT gender FROM pets
+
+-- a WITH inside a subquery
+-- verdict: custom-disallowed-output
+SELECT q.z FROM (WITH i AS (SELECT age AS z FROM users) SELECT z FROM i) q
+
+-- a name of an outer CTE taken by an inner one
+-- verdict: allowed
+WITH q AS (SELECT age AS z FROM users) SELECT r.z FROM (WITH q AS (SELECT gender AS z FROM users) SELECT z FROM q) r
+
+-- the names of a table's own columns given anew
+-- verdict: custom-disallowed-output
+SELECT u.e FROM users AS u(a, b, e, d, f, g)
+
+-- an argument that a parser might drop
+-- verdict: custom-disallowed-output
+SELECT PERCENTILE_APPROX(spend, 0.5, age) FROM users
+
 -- LATERAL VIEW of a disallowed column
 -- verdict: custom-disallowed-output
 SELECT e.word FROM users u LATERAL VIEW EXPLODE(SPLIT(u.name, ' ')) e AS word
