@@ -30,7 +30,7 @@ HAVING_OPERATORS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
 
 def check_aggregation(case: Inspection) -> Iterator[Violation]:
     """Yield every violation of AGGREGATION rules."""
-    select = one_select(case, "aggregation")
+    select = one_select(case)
     yield from extra_syntax(case, select, "aggregation", CLAUSES)
     block = next((block for block in case.resolution.blocks if block.select is select), None)
     if select is None or block is None:

@@ -33,7 +33,7 @@ CLAUSES = {  # argument of SELECT: code, words, token
 }
 
 
-def one_select(case: Inspection, prefix: str) -> exp.Select | None:
+def one_select(case: Inspection) -> exp.Select | None:
     """Return the query if it is one SELECT, maybe in brackets."""
     tree = case.parsed.tree
     while isinstance(tree, exp.Subquery) and not any(tree.args.get(name) for name in ("with_", "order", "limit")):
@@ -61,6 +61,11 @@ def extra_syntax(
         return
     if select is None:
         return
+    if tree is not select:
+        what = "the documents do not say whether a query in brackets is taken under this rule"
+        place = case.parsed.word(TokenType.L_PAREN)
+        fix = "leave the brackets out"
+        yield case.violation(f"{prefix}-brackets", place, what, fix, rule=rule, is_unsure=True)
     for name, (code, words, token) in CLAUSES.items():
         clause = select.args.get(name)
         if clause and name not in allowed:

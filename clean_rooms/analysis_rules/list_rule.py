@@ -27,7 +27,7 @@ WRONG_SHAPES = {f"list-{shape}" for shape in SHAPES}
 
 def check_list(case: Inspection) -> Iterator[Violation]:
     """Yield every violation of LIST rules."""
-    select = one_select(case, "list")
+    select = one_select(case)
     yield from extra_syntax(case, select, "list", CLAUSES)
     block = next((block for block in case.resolution.blocks if block.select is select), None)
     if select is None or block is None:

@@ -384,3 +384,19 @@ SELECT DISTINCT p.age FROM match_keys m JOIN people p ON m.hashed_id = p.hashed_
 -- receivers: 111111111111
 -- verdict: allowed
 SELECT DISTINCT m.customer_key, p.age FROM match_keys m JOIN people p ON m.hashed_id = p.hashed_id
+
+-- the whole query in brackets
+-- verdict: ?list-brackets
+(SELECT DISTINCT p.age FROM match_keys m JOIN people p ON m.hashed_id = p.hashed_id)
+
+-- a query in brackets with a limit
+-- verdict: list-set-operation
+(SELECT DISTINCT p.age FROM match_keys m JOIN people p ON m.hashed_id = p.hashed_id) LIMIT 3
+
+-- DISTINCT ON
+-- verdict: ?unknown-syntax
+SELECT DISTINCT ON (p.age) p.age FROM match_keys m JOIN people p ON m.hashed_id = p.hashed_id
+
+-- LATERAL VIEW
+-- verdict: ?unknown-function list-lateral-view
+SELECT DISTINCT p.age FROM match_keys m JOIN people p ON m.hashed_id = p.hashed_id LATERAL VIEW INLINE(p.city) t AS x

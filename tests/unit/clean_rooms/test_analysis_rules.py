@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from clean_rooms.analysis_rules import OutputConstraint, Place, check
+from clean_rooms.list_query import build_list_query
 from contracts.errors import ContractError
 from tests.clean_room_tables import (
     BRAND,
@@ -24,6 +25,7 @@ from tests.clean_room_tables import (
     table,
     threshold,
 )
+from tests.worlds import SETTINGS
 
 JOINED = "SELECT DISTINCT m.customer_key, p.age FROM match_keys m JOIN people p ON m.hashed_id = p.hashed_id"
 COUNT = "SELECT COUNT(DISTINCT user_id) FROM users"
@@ -256,3 +258,13 @@ def test_partition_keys_are_columns() -> None:
 def test_budgets_that_the_api_would_not_give_are_no_input(summary: dict[str, Any]) -> None:
     with pytest.raises(ContractError, match="not as the AWS API gives it"):
         check(COUNT, ROOMS["custom"], BRAND, privacy_budget=[summary])
+
+
+def test_query_that_this_project_sends_is_allowed() -> None:
+    query = SETTINGS.query
+    keys = table(
+        query.match_keys_table, BRAND, "hashed_id customer_key", "LIST", list_rule("hashed_id", "customer_key")
+    )
+    columns = " ".join(query.partner_columns)
+    partner = table(query.partner_table, PARTNER, f"hashed_id {columns}", "LIST", list_rule("hashed_id", columns))
+    assert codes(build_list_query(query), [keys, partner], BRAND) == []
