@@ -12,6 +12,8 @@ from sqlglot.parser import Parser as BaseParser
 from sqlglot.parsers.spark import SparkParser
 from sqlglot.tokenizer_core import TokenType
 
+NAME = "name"  # where a function node keeps the name that was written
+
 
 def build_trunc(args: list[exp.Expr]) -> exp.Expr:
     """Build TRUNC: of one argument it is Clean Rooms' own, of two it is Spark's."""
@@ -24,16 +26,11 @@ def build_trunc(args: list[exp.Expr]) -> exp.Expr:
 def parse_convert(parser: BaseParser) -> exp.Expr:
     """Parse the inside of ``CONVERT(type, expression)`` as the cast that it is."""
     kind = parser._parse_types(allow_identifiers=False)
-    if kind is None:
-        parser.raise_error("CONVERT takes a type, then an expression")
-    if not parser._match(TokenType.COMMA):
+    if kind is None or not parser._match(TokenType.COMMA):
         parser.raise_error("CONVERT takes a type, then an expression")
     cast = exp.Cast(this=parser._parse_assignment(), to=kind)
     cast.meta[NAME] = "CONVERT"
     return cast
-
-
-NAME = "name"
 
 
 class CleanRoomsSpark(Spark):

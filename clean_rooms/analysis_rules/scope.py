@@ -149,10 +149,6 @@ class Resolver:
             self.expression(condition, block, env)
         if join.kind in ("SEMI", "ANTI"):  # seen by its own ON alone
             block.sources[alias] = replace(block.sources[alias], is_hidden=True)
-        for inner in node.args.get("joins") or ():
-            self.report(
-                inner, "sql-not-understood", "joins in brackets are not followed", "join without brackets", True
-            )
 
     def source(self, node: exp.Expr, block: Block, env: Mapping[str, Relation]) -> tuple[Relation, RuleTable | None]:
         """Resolve what stands after FROM or JOIN."""
@@ -181,6 +177,11 @@ class Resolver:
             rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in node.expressions]
             origins = self.expressions(node, block, env, skip="alias")
             return Relation(tuple(Output(f"col{n + 1}", origins, node) for n in range(max(map(len, rows))))), None
+        if isinstance(node, exp.Subquery):
+            self.report(
+                node, "sql-not-understood", "joins in brackets are not followed", "leave the brackets out", True
+            )
+            return UNKNOWN, None
         what = "only tables of the collaboration can be read: no table function, no path"
         self.report(node, "table-function", what, "write the name of an associated table")
         return UNKNOWN, None

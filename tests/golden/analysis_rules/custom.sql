@@ -409,3 +409,15 @@ SELECT email FROM users
 -- template: yes
 -- verdict: custom-disallowed-output
 SELECT age FROM users
+
+-- a table in brackets
+-- verdict: ?sql-not-understood
+SELECT gender FROM (pets)
+
+-- a join in brackets
+-- verdict: ?sql-not-understood ?unknown-syntax
+SELECT x.gender FROM (pets p JOIN users u ON p.owner_name = u.name) x
+
+-- the number of different values of a disallowed column, as rows of a subquery
+-- verdict: allowed
+SELECT COUNT(*) FROM (SELECT DISTINCT age FROM users)
