@@ -38,8 +38,9 @@ IDENTIFIER_NAMES: dict[str, IdentifierKind] = {
     **dict.fromkeys([HASHED_ID, "hashed_email", "email_sha256", "sha256_email", "email_hash"], "sha256"),
 }
 PERSONAL_NAMES = frozenset(
-    "address birth_date birthday date_of_birth dob family_name first_name full_name given_name iban ip ip_address "
-    "last_name name passport ssn street street_address surname tax_id user_name username".split()
+    "address birth_date birthday cell cell_phone contact date_of_birth dob family_name fax first_name full_name "
+    "given_name iban ip ip_address last_name name passport ssn street street_address surname tax_id tel user_name "
+    "username".split()
 )
 PERSONAL_VALUES = {
     "e-mail addresses": PLAIN["email"],
@@ -189,7 +190,7 @@ def kind_of(values: pa.Array, name: str, where: str) -> ValueKind:
 
 def refuse_personal(column: ColumnPlan, values: pa.Array, where: str) -> None:
     """Refuse a column that looks personal by its name or its values, unless the partner declared its type."""
-    reason = "of its name" if column.name in PERSONAL_NAMES else ""
+    reason = "of its name" if column.name in PERSONAL_NAMES or column.name in IDENTIFIER_NAMES else ""
     if column.kind == "text":
         text, _ = read_text(values)
         present = len(text) - text.null_count

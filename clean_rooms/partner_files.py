@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -209,7 +209,7 @@ def read_parquet(path: Path, form: CsvForm, bad: BadRows) -> Iterator[Batch]:
 def read_csv(path: Path, form: CsvForm, bad: BadRows) -> Iterator[Batch]:
     """Read a CSV file; every value comes out as bytes, an empty one as empty."""
     names, delimiter = read_header(path, form)
-    skipped: list[int] = []
+    skipped: deque[int] = deque()
     source = CsvSource(path, form.encoding)
     reader = pa.csv.open_csv(
         source,
@@ -217,19 +217,19 @@ def read_csv(path: Path, form: CsvForm, bad: BadRows) -> Iterator[Batch]:
             use_threads=False, block_size=BLOCK_BYTES, column_names=names, skip_rows=1, encoding="utf8"
         ),
         parse_options=pa.csv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip_into(skipped)
+            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip_into(skipped, bad, path.name)
         ),
         convert_options=pa.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.binary()), strings_can_be_null=False, check_utf8=False
         ),
     )
-    row, counted = 2, 0
+    row = 2
     for columns in reader:
-        batch = Batch(path.name, row, tuple(number for number in skipped if number >= row), columns)
-        bad.add(WRONG_COLUMNS, path.name, skipped[counted:], len(skipped) - counted)
-        counted = len(skipped)
+        batch = Batch(path.name, row, tuple(skipped), columns)
         yield batch
         row = batch.row(columns.num_rows)
+        while skipped and skipped[0] < row:
+            skipped.popleft()
     if source.quotes % 2:
         raise ContractError(
             "a quote is never closed",
@@ -239,11 +239,12 @@ def read_csv(path: Path, form: CsvForm, bad: BadRows) -> Iterator[Batch]:
         )
 
 
-def skip_into(skipped: list[int]) -> Callable[[pa.csv.InvalidRow], str]:
-    """Make pyarrow's handler of rows with another number of columns: it notes their numbers."""
+def skip_into(skipped: deque[int], bad: BadRows, file: str) -> Callable[[pa.csv.InvalidRow], str]:
+    """Make pyarrow's handler of rows with another number of columns: it counts them and notes their numbers."""
 
     def skip(row: pa.csv.InvalidRow) -> str:
         skipped.append(row.number)
+        bad.add(WRONG_COLUMNS, file, [row.number], 1)
         return "skip"
 
     return skip
