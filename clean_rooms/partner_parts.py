@@ -24,9 +24,9 @@ from clean_rooms.partner_cleaning import IDENTIFIER, IS_HASHED, NUMBER
 from clean_rooms.partner_columns import HASHED_ID
 from contracts.query_result import DATE
 
-BUCKET_BYTES = 1 << 20  # of input for each bucket, 8,000 rows or more
-MAX_BUCKETS = 4096  # 4 GB of CSV; beyond, buckets and memory grow with the table
-SPLIT_ROWS = 65_536  # are hashed and split at once
+BUCKET_BYTES = 2 << 20  # of input for each bucket
+MAX_BUCKETS = 4096  # 8 GB of CSV; beyond, buckets and memory grow with the table
+SPLIT_ROWS = 98_304  # are hashed and split at once
 PART_BYTES = 128 << 20  # a Parquet file ends once it is larger
 ROW_GROUP_ROWS = 65_536
 BUCKET = "bucket of the row"
