@@ -66,10 +66,9 @@ def check(
 ) -> None:
     """Say what would become of files; exit code 1 if they can't be offered. Writes nothing.
 
-    Examples
-    --------
-    pseg partner check members.csv --email mail --date updated_on --region DE
-    pseg partner check --conformance
+    Example: pseg partner check members.csv --email mail --date updated_on --region DE
+
+    Example: pseg partner check --conformance
     """
     if conformance:
         check_conformance(as_json)

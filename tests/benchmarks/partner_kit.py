@@ -1,4 +1,4 @@
-"""The partner kit at full size, ``make bench-partner``: 10 million rows of CSV, one process, its seconds and its memory.
+"""The partner kit at full size, ``make bench-partner``: 10 million rows of CSV, one process, its seconds and its peak.
 
 On a shared machine wall clock is noise, so the CPU seconds of the process stand beside it: what one free core would
 need. Held: less than 300 MB, and 0.3 million rows a second by the better of the two.
