@@ -4,11 +4,11 @@
 BIN := .venv/bin
 INSTALL = PYTHON='$(PYTHON)' requirements/install.sh
 
-.PHONY: help demo test test-long test-image lint golden bench check fix lock clean install-demo install-dev install-test-image
+.PHONY: help demo test test-long test-image lint golden bench bench-partner check fix lock clean install-demo install-dev install-test-image
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 demo: install-demo ## run examples/cdnow end to end on the embedded AWS: no account, no Docker
 	@$(BIN)/pseg run examples/cdnow
@@ -37,6 +37,9 @@ golden: install-dev ## rewrite the golden files; look at the difference before y
 
 bench: install-dev ## our steps beside the bare engines at 1M customers x 50 features (some minutes)
 	@$(BIN)/python -m tests.benchmarks.scale $(ARGS)
+
+bench-partner: install-dev ## the partner kit at 10M rows: seconds, rows a second, peak memory
+	@OMP_NUM_THREADS=2 $(BIN)/python -m tests.benchmarks.partner_kit $(ARGS)
 
 check: lint test ## lint and test: what every commit must pass
 

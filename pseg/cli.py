@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from contracts.errors import PsegError, ServiceError, SettingsError
-from pseg.commands import collaboration, doctor, init, lint, local, model, pipeline, report, run, segments
+from pseg.commands import collaboration, doctor, init, lint, local, model, partner, pipeline, report, run, segments
 from pseg.commands.options import every_command
 from pseg.completion import load_lightly
 from pseg.console import Interrupted, exit_code, print_error
@@ -43,6 +43,7 @@ app.add_typer(collaboration.app, name="collaboration")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(model.app, name="model")
 app.add_typer(segments.app, name="segments")
+app.add_typer(partner.app, name="partner")
 
 
 def make_command() -> Any:

@@ -202,6 +202,12 @@ class MoneyTable(Strict):
     partner_fee_per_1000: float | None = Field(default=None, ge=0)
 
 
+class BudgetTable(Strict):
+    """What a run may cost by its estimate, in US dollars; without it nothing is stopped."""
+
+    max_dollars: float | None = Field(default=None, gt=0)
+
+
 class TrainingTable(Strict):
     """How models are trained; the defaults are meant to be left alone."""
 
@@ -239,6 +245,7 @@ class Project(Strict):
     privacy: PrivacyTable = PrivacyTable()
     report: ReportTable = ReportTable()
     money: MoneyTable = MoneyTable()
+    budget: BudgetTable = BudgetTable()
     training: TrainingTable = TrainingTable()
     aws: AwsTable = AwsTable()
     _folder: Path = PrivateAttr(default=Path())

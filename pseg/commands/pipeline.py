@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,9 @@ from pseg.commands import pipeline_status
 from pseg.commands.options import AsJson, PipelineArgument, ProjectArgument, ProjectOption, Yes
 from pseg.commands.run import has_report, parse_day, show_failure
 from pseg.console import EXIT_NO, Interrupted, StepLines, answer, print_json, say
-from pseg.pipelines_quietly import Kind
+
+if TYPE_CHECKING:
+    from pseg.pipelines_quietly import Kind
 
 app = typer.Typer(help="The train and score pipelines: definition, upsert, start, status, logs.", no_args_is_help=True)
 Role = Annotated[

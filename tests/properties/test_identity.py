@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
+import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clean_rooms.identity import hash_email, normalise_email
+from clean_rooms.identity import KINDS, PLACEHOLDERS, Kind, hash_email, normalise, normalise_email
+from clean_rooms.identity_columns import normalise_column
 
 LOCAL = st.from_regex(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,20}", fullmatch=True)
 DOMAIN = st.from_regex(r"[A-Za-z0-9-]{1,12}(\.[A-Za-z0-9-]{1,8}){1,2}", fullmatch=True)
@@ -53,3 +56,30 @@ def test_different_addresses_have_different_hashes(one: str, other: str) -> None
     hashes = (hash_email(one), hash_email(other))
     assert (hashes[0] == hashes[1]) == (one.lower() == other.lower())
     assert all(re.fullmatch(r"[0-9a-f]{64}", hashed or "") for hashed in hashes)
+
+
+JUNK = st.sampled_from(
+    ["", "NULL", "test@test.com", "no@No.org", "\x1ca@b.c", "a@b.c\x1f", "a\x0b@b.c", "+1 415 555 2671", "0151"]
+)
+HEX = st.text("0123456789abcdefABCDEF", min_size=64, max_size=64)
+PLACEHOLDER = st.sampled_from(sorted(PLACEHOLDERS["sha256"] | PLACEHOLDERS["device"]))
+ANYTHING = st.one_of(st.none(), st.text(), ADDRESS, st.builds("{}{}{}".format, SPACE, ADDRESS, SPACE), JUNK, HEX)
+ANYTHING = ANYTHING | PLACEHOLDER | st.uuids().map(str) | st.uuids().map(lambda uuid: str(uuid).upper())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=80, deadline=None)
+@given(values=st.lists(ANYTHING, max_size=12))
+def test_a_column_has_the_results_of_its_values(kind: Kind, values: list[str | None]) -> None:
+    texts, reasons = normalise_column(pa.array(values, pa.string()), kind, "DE")
+    expected = [normalise(kind, value, "DE") for value in values]
+    assert list(zip(texts.to_pylist(), reasons.to_pylist(), strict=True)) == [tuple(one) for one in expected]
+    assert all((text is None) != (reason is None) for text, reason in expected)
+
+
+@settings(max_examples=100)
+@given(kind=st.sampled_from(KINDS), value=ANYTHING)
+def test_normal_form_is_its_own_normal_form(kind: Kind, value: str | None) -> None:
+    text = normalise(kind, value, "DE").text
+    if text is not None:
+        assert normalise(kind, text).text == text

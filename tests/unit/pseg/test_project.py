@@ -57,9 +57,16 @@ def test_what_is_set_wins_over_every_default(tmp_path: Path) -> None:
     assert (settings.training_snapshots, settings.seed) == (3, 11)
 
 
+def test_budget_is_none_unless_set_and_is_money(tmp_path: Path) -> None:
+    assert read_project(written(tmp_path)).budget.max_dollars is None
+    assert read_project(written(tmp_path, budget="[budget]\nmax_dollars = 12.5")).budget.max_dollars == 12.5
+
+
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
+        ({"budget": "[budget]\nmax_dollars = 0.0"}, "budget.max_dollars"),
+        ({"budget": "[budget]\nmax_euros = 1.0"}, "budget.max_euros"),
         ({"more": "[colour]"}, "colour"),
         ({"tables": BASE["tables"] + '\ncolour = "red"'}, "tables.colour"),
         ({"goals": GOAL + '\ncolour = "red"'}, "goals.0.colour"),
