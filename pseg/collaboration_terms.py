@@ -25,10 +25,9 @@ from pseg.project import (
     ColumnName,
     Name,
     Project,
-    Strict,
-    read_form,
     read_project,
 )
+from pseg.toml_form import Strict, read_form
 
 PARTNER_FILE = "partner.toml"
 CUSTOMER_KEY = "customer_key"
