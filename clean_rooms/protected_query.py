@@ -21,6 +21,7 @@ from contracts.errors import ServiceError
 
 if TYPE_CHECKING:
     from mypy_boto3_cleanrooms import CleanRoomsServiceClient
+    from mypy_boto3_cleanrooms.literals import WorkerComputeTypeType
     from mypy_boto3_cleanrooms.type_defs import ProtectedQuerySQLParametersTypeDef
 
 logger = logging.getLogger(__name__)
@@ -84,10 +85,13 @@ def run_query(
     bucket: str,
     key_prefix: str,
     deadline_seconds: int,
+    worker_type: WorkerComputeTypeType = "CR.1X",
+    workers: int = 16,
 ) -> QueryResult:
     """Run SQL or an analysis template and wait for its result; on any interruption, cancel it.
 
     ``starter`` is a client of one attempt: a start whose answer was lost may have reached the service and be billed.
+    The workers are billed by type and number; 16 of CR.1X are the service's own default.
 
     Raises
     ------
@@ -106,6 +110,7 @@ def run_query(
         resultConfiguration={
             "outputConfiguration": {"s3": {"resultFormat": "PARQUET", "bucket": bucket, "keyPrefix": key_prefix}}
         },
+        computeConfiguration={"worker": {"type": worker_type, "number": workers}},
     )
     query_id = answer["protectedQuery"]["id"]
     try:

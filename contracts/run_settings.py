@@ -72,7 +72,8 @@ class Query:
     """The Clean Rooms query: which collaboration, which tables in it, which partner columns, and how long to wait.
 
     ``rule`` is LIST (the query is built here) or CUSTOM (an analysis template of the name ``template`` is run).
-    ``collaboration`` is a name, or the id of the collaboration or of this account's membership.
+    ``collaboration`` is a name, or the id of the collaboration or of this account's membership. ``workers`` of
+    ``worker_type`` run it and are billed; these are the service's own defaults.
     """
 
     collaboration: str
@@ -82,6 +83,8 @@ class Query:
     deadline_seconds: int
     rule: str = "LIST"
     template: str = ""
+    worker_type: str = "CR.1X"
+    workers: int = 16
 
 
 @dataclass(frozen=True)

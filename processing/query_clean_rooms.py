@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, cast
 
 import awswrangler as wr
 import pandas as pd
@@ -34,6 +35,9 @@ from contracts.match_keys import MATCH_KEYS, SCHEMA
 from contracts.query_result import query_result_contract
 from contracts.run_settings import Query, RunSettings, read_run_settings
 from contracts.table import read_batches
+
+if TYPE_CHECKING:
+    from mypy_boto3_cleanrooms.literals import WorkerComputeTypeType
 
 CHUNK_ROWS = 500_000
 NEW_QUERY = "none"  # value of the pipeline parameter QueryResultUri: a parameter can't be empty
@@ -172,6 +176,8 @@ def ask_partner(settings: RunSettings, query: Query, execution_id: str) -> Query
         bucket=settings.results_bucket,
         key_prefix=f"{settings.project}/query-results/{execution_id}",
         deadline_seconds=query.deadline_seconds,
+        worker_type=cast("WorkerComputeTypeType", query.worker_type),
+        workers=query.workers,
     )
 
 

@@ -14,7 +14,20 @@ import typer
 from typer.core import TyperGroup
 
 from contracts.errors import PsegError, ServiceError, SettingsError
-from pseg.commands import collaboration, doctor, init, lint, local, model, partner, pipeline, report, run, segments
+from pseg.commands import (
+    collaboration,
+    doctor,
+    estimate,
+    init,
+    lint,
+    local,
+    model,
+    partner,
+    pipeline,
+    report,
+    run,
+    segments,
+)
 from pseg.commands.options import every_command
 from pseg.completion import load_lightly
 from pseg.console import Interrupted, exit_code, print_error
@@ -36,6 +49,7 @@ app.callback(help="Predictive segments from AWS Clean Rooms. Start with: pseg ru
 app.command()(run.run)
 app.command()(init.init)
 app.command()(doctor.doctor)
+app.command()(estimate.estimate)
 app.command()(report.report)
 app.command()(lint.lint)
 app.add_typer(local.app, name="local")

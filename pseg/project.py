@@ -86,6 +86,8 @@ class QueryTable(Strict):
     partner_columns_are_static: bool = False
     max_duplicate_percent: float = Field(default=5.0, ge=0, le=100)
     deadline_seconds: int = Field(default=3600, ge=60, le=86400)
+    worker_type: Literal["CR.1X", "CR.4X", "CR.8X"] = "CR.1X"
+    workers: int = Field(default=16, ge=2, le=1024)  # what the API takes; the user guide has 128 of CR.1X
 
     @field_validator("columns")
     @classmethod
@@ -395,6 +397,8 @@ class Project(Strict):
             deadline_seconds=self.query.deadline_seconds,
             rule=self.query.rule,
             template=self.query.template,
+            worker_type=self.query.worker_type,
+            workers=self.query.workers,
         )
 
 

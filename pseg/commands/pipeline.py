@@ -9,12 +9,14 @@ import typer
 
 from contracts.errors import SettingsError
 from pseg.commands import pipeline_status
+from pseg.commands.estimate import Rows
 from pseg.commands.options import AsJson, PipelineArgument, ProjectArgument, ProjectOption, Yes
 from pseg.commands.run import has_report, parse_day, show_failure
 from pseg.console import EXIT_NO, Interrupted, StepLines, answer, print_json, say
 
 if TYPE_CHECKING:
     from pseg.pipelines_quietly import Kind
+    from pseg.project import Project
 
 app = typer.Typer(help="The train and score pipelines: definition, upsert, start, status, logs.", no_args_is_help=True)
 Role = Annotated[
@@ -101,12 +103,14 @@ def start(
     ] = None,
     role: Role = None,
     wait: Annotated[bool, typer.Option(help="Follow the execution to its end.")] = True,
+    rows: Rows = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a pipeline up and start it; the score pipeline uses each goal's latest approved model, or refuses.
 
-    In an AWS account the query and the jobs are billed: you are asked first, or agree with --yes.
+    In an AWS account the query and the jobs are billed: you are asked first, or agree with --yes. If project.toml has a
+    [budget] and the run is likely to cost more, nothing is started; --rows is for tables that are no local files.
 
     With --from-step the latest execution's results are used for what comes before, so that no new query is paid for.
 
@@ -139,7 +143,9 @@ def start(
     if kind == "score":
         given |= approved_parameters(session, opened.name, [goal.name for goal in opened.goals])
     has_query = not (from_step and from_step != "QueryCleanRooms") and not query_result_uri
-    ask_before_billing(f"{name}: its {'Clean Rooms query and its ' if has_query else ''}SageMaker jobs", yes)
+    cost = expect_cost(opened, kind, has_query, rows)
+    jobs = f"{'Clean Rooms query and its ' if has_query else ''}SageMaker jobs"
+    ask_before_billing(f"{name}: its {jobs}{cost}", yes)
     arn = start_pipeline(opened, kind, find_role(opened.name, role), given, from_step)
     if not wait:
         print_json("pipeline.start", {"execution": arn}) if as_json else answer.print(arn)
@@ -163,6 +169,29 @@ def start(
         for segment in manifest.segments:
             answer.print(f"{segment.name}  {manifest.status}  {segment.people:,} people  {manifest.model}")
     say(f"Files  {opened.output_dir}        Next  pseg segments list --project {project}")
+
+
+def expect_cost(project: Project, kind: Kind, has_query: bool, rows: int | None) -> str:
+    """Say what a start is likely to cost, as the end of a sentence; nothing where nobody is billed or nobody knows.
+
+    Raises
+    ------
+    SettingsError
+        If it is likely to cost more than the project's budget, or there is a budget and nobody knows.
+    """
+    from pseg.commands.embedded import is_embedded
+    from pseg.estimate import count_rows, estimate, refuse_over_budget
+
+    if is_embedded():
+        return ""
+    try:
+        found = estimate(project, count_rows(project, rows), kind, has_query=has_query)
+    except SettingsError:
+        if project.budget.max_dollars is not None:
+            raise
+        return ""
+    refuse_over_budget(found, project)
+    return f", about ${found.total[1]:.2f} by the estimate,"
 
 
 def parse_parameters(pairs: list[str]) -> dict[str, str]:

@@ -71,6 +71,14 @@ def test_success_has_the_services_location_and_its_bill(accounts: TwoAccounts, r
     assert queries(room)[result.query_id] == "SUCCESS"
 
 
+def test_fewer_workers_are_billed_less(accounts: TwoAccounts, room: Room, run: Run) -> None:
+    client = make_client(accounts.brand)
+    few = run_query(
+        client, client, room.brand.membership, QUERY, "brand-results", "spring/runs", 20, worker_type="CR.1X", workers=4
+    )
+    assert (run(QUERY).billed_units, few.billed_units) == (pytest.approx(32 / 60), pytest.approx(8 / 60))
+
+
 def test_template_runs_with_its_parameters(accounts: TwoAccounts, room: Room, run: Run) -> None:
     client = make_client(accounts.brand)
     policy = {"allowedAnalyses": ["ANY_QUERY"], "allowedAnalysisProviders": [BRAND_ACCOUNT]}

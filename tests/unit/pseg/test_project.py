@@ -46,12 +46,14 @@ def test_project_becomes_run_settings_with_defaults_filled_in(tmp_path: Path) ->
 def test_what_is_set_wins_over_every_default(tmp_path: Path) -> None:
     query = BASE["query"] + '\ncollaboration = "shared"\nmatch_keys_table = "keys"\npartner_table = "people"'
     query += "\npartner_columns_are_static = true\nmax_duplicate_percent = 7.5\ndeadline_seconds = 120"
+    query += '\nworker_type = "CR.4X"\nworkers = 3'
     aws = '[aws]\nregion = "eu-central-1"\ndata_bucket = "mine"\nresults_bucket = "theirs"'
     training = "[training]\nsnapshots = 3\nseed = 11"
     settings = read_project(written(tmp_path, query=query, aws=aws, training=training)).run_settings()
     assert settings.query is not None
     assert (settings.query.collaboration, settings.query.match_keys_table) == ("shared", "keys")
     assert (settings.query.partner_table, settings.query.deadline_seconds) == ("people", 120)
+    assert (settings.query.worker_type, settings.query.workers) == ("CR.4X", 3)
     assert (settings.partner_columns_are_static, settings.max_duplicate_percent) == (True, 7.5)
     assert (settings.region, settings.data_bucket, settings.results_bucket) == ("eu-central-1", "mine", "theirs")
     assert (settings.training_snapshots, settings.seed) == (3, 11)
