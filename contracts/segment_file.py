@@ -257,13 +257,15 @@ def read_scored_csv(path: Path, goal: str) -> ScoredLines:
             why=f"found {(first or content)[:200]!r}",
             fix="score again",
         )
-    body = memoryview(content)[len(first) :]
-    ends = np.flatnonzero(np.frombuffer(body, dtype=np.uint8) == ord("\n")) + 1
-    columns = parse_lines(body, goal)
+    ends = np.flatnonzero(np.frombuffer(content, dtype=np.uint8) == ord("\n")) + 1
+    columns = parse_lines(memoryview(content), goal)
     if columns is None:
-        number = bisect_left(range(len(ends)), True, key=lambda last: parse_lines(body[: ends[last]], goal) is None)
+        whole = memoryview(content)
+        number = bisect_left(
+            range(len(ends)), True, lo=1, key=lambda last: parse_lines(whole[: ends[last]], goal) is None
+        )
         raise ContractError(
-            f"line {number + 2} is cut off or not of this format",
+            f"line {number + 1} is cut off or not of this format",
             where=path.name,
             why="five values of at most 100 characters and a line feed, without control characters, are written so",
             fix="score again",
@@ -279,19 +281,23 @@ def read_scored_csv(path: Path, goal: str) -> ScoredLines:
     return ScoredLines(
         columns.select(ENDPOINT_COLUMNS),
         digits @ (10 ** np.arange(SCORE_DIGITS, -1, -1, dtype=np.int32)),
-        np.concatenate(([0], ends)) + len(first),
+        ends,
     )
 
 
-def parse_lines(body: memoryview, goal: str) -> pa.Table | None:
-    """Parse the lines of a CSV without its header; None if a line is not just as it would be written."""
+def parse_lines(content: memoryview, goal: str) -> pa.Table | None:
+    """Parse a CSV whose header is right; None if a line is not just as it would be written.
+
+    The parser gets the header too, to skip it: it would take a byte order mark off the first value that it sees.
+    """
     names = header(goal)
+    body = content[len(",".join(names)) + 1 :]
     if not body:
         return pa.table({name: pa.array([], pa.string()) for name in names})
     try:
         columns = csv.read_csv(
-            pa.BufferReader(body),
-            csv.ReadOptions(column_names=names, block_size=len(body) + 1),
+            pa.BufferReader(content),
+            csv.ReadOptions(column_names=names, skip_rows=1, block_size=len(content) + 1),
             csv.ParseOptions(ignore_empty_lines=False),
             csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
         )

@@ -143,6 +143,14 @@ def test_lines_come_back_as_values_and_as_the_very_bytes(tmp_path: Path) -> None
     assert [line.count(b"\n") for line in found] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("name", ENDPOINT_COLUMNS)
+def test_value_that_begins_with_a_byte_order_mark_is_read_whole(tmp_path: Path, name: str) -> None:
+    values = ["\ufeffa", "\ufeffb", "\ufeffc"]
+    text = write_scored_csv(endpoints(**{name: values}), floats(0.1, 0.2, 0.3), "buy")
+    lines = read_scored_csv(written(tmp_path / "a.out", text), "buy")
+    assert lines.endpoints.column(name).to_pylist() == values
+
+
 def test_header_alone_is_a_file_without_lines(tmp_path: Path) -> None:
     lines = read_scored_csv(written(tmp_path / "a.out", HEADER), "buy")
     assert lines.endpoints.num_rows == len(lines.millionths) == 0
