@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts.errors import ContractError
-from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX
+from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX, LARGEST
 from contracts.run_settings import ReadyTable
 from contracts.table import KINDS, Column, TableContract, count_true, read_batches
 
@@ -88,12 +88,14 @@ def check_feature_values(batch: pa.RecordBatch, names: list[str], where: str) ->
     """Refuse infinite numbers and texts that are no category; NaN means missing."""
     for name in names:
         values = batch.column(name)
-        if pa.types.is_floating(values.type) and (bad := count_true(pc.is_inf(values))):
-            raise ContractError(
-                f"column {name} of customers is infinite in {bad:,} of {batch.num_rows:,} rows",
-                where=where,
-                fix="write no value where there is none",
-            )
+        if KINDS["number"](values.type):
+            numbers = values.cast(pa.float64(), safe=False)
+            if bad := count_true(pc.greater(pc.abs(numbers), LARGEST)):
+                raise ContractError(
+                    f"column {name} of customers is infinite or over {LARGEST:g} in {bad:,} of {batch.num_rows:,} rows",
+                    where=where,
+                    fix="write no value where there is none",
+                )
         if KINDS["text"](values.type) and not pa.types.is_null(values.type):
             long = count_true(pc.greater(pc.utf8_length(values.cast(pa.string())), MAX_TEXT))
             if long:

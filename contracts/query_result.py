@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contracts.feature_table import LARGEST
 from contracts.table import Column, TableContract
 
 KEY = "customer_key"
@@ -14,7 +15,7 @@ DATE = "attribute_date"
 def query_result_contract(partner_columns: tuple[str, ...]) -> TableContract:
     """Build the contract of one project's result: key, columns asked for, the date where the partner has one."""
     columns = [Column(KEY, "text")]
-    columns += [Column(name, "value", may_be_null=True) for name in partner_columns if name != DATE]
+    columns += [Column(name, "value", may_be_null=True, below=LARGEST) for name in partner_columns if name != DATE]
     if DATE in partner_columns:
         columns.append(Column(DATE, "date"))
     return TableContract(

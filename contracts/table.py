@@ -61,7 +61,7 @@ class Column:
             yield f"another value than {', '.join(self.allowed)}", count_true(unknown)
         if pa.types.is_floating(values.type) and self.kind not in ("label", "any"):
             yield "NaN or an infinite value", count_true(pc.invert(pc.is_finite(values)))
-        if self.below is not None:
+        if self.below is not None and KINDS["number"](values.type):
             yield (
                 f"a value beyond {self.below:g}",
                 count_true(pc.greater_equal(pc.abs(values.cast(pa.float64(), safe=False)), self.below)),

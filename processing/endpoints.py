@@ -88,8 +88,14 @@ def register_contacts(
 
 
 def open_endpoints(connection: duckdb.DuckDBPyConnection, view: str, columns: list[Feature]) -> Endpoints:
-    """Join a snapshot with the endpoints of those who may be contacted, sorted by customer and address."""
-    names = ", ".join(f"s.{quoted(column.name)}" for column in columns)
+    """Join a snapshot with the endpoints of those who may be contacted, sorted by customer and address.
+
+    Numbers are single precision, as the model reads them: a shard of full length stays within its size.
+    """
+    names = ", ".join(
+        f"s.{name}::FLOAT AS {name}" if column.kind == "number" else f"s.{name}"
+        for column, name in ((column, quoted(column.name)) for column in columns)
+    )
     relation = connection.sql(
         f"""SELECT c.channel_type AS "ChannelType", c.address AS "Address",
                sha256(concat_ws(chr(31), c.channel_type, c.address, c.{KEY}))[:32] AS "Id",

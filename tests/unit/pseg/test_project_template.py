@@ -25,13 +25,21 @@ TABLES = {
     "privacy": form.PrivacyTable,
     "report": form.ReportTable,
     "money": form.MoneyTable,
+    "budget": form.BudgetTable,
     "training": form.TrainingTable,
     "aws": form.AwsTable,
 }
 # shown by an example, as their default is empty, or follows from another key
 EXAMPLES = {
     *("notice", "features", "customers", "collaboration", "partner_account", "title", "brand", "processing_image"),
-    *("cost_per_contact", "value_per_conversion", "partner_fee_per_1000", "data_bucket", "results_bucket"),
+    *(
+        "cost_per_contact",
+        "value_per_conversion",
+        "partner_fee_per_1000",
+        "max_dollars",
+        "data_bucket",
+        "results_bucket",
+    ),
 }
 
 
