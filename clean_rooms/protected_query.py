@@ -72,7 +72,7 @@ def find_membership(client: CleanRoomsServiceClient, collaboration: str) -> str:
             f"{len(found)} active memberships in a collaboration named {collaboration}",
             where="AWS Clean Rooms",
             why=f"this account is in: {', '.join(sorted({m['collaborationName'] for m in own})) or 'no collaboration'}",
-            fix="create or join it first; where several have one name, set [query].collaboration to the id of one",
+            fix="pseg collaboration create (or join); where several have one name, set [query].collaboration to an id",
         )
     return found[0]
 

@@ -39,6 +39,7 @@ class World:
     rule: str
 
     def __post_init__(self) -> None:
+        self.brand: Any = make_client(self.accounts.brand)
         self.partner: Any = make_client(self.accounts.partner)
         name = self.project.name
         membership = find_membership(self.partner, name)
@@ -62,7 +63,7 @@ class World:
 
     def missing(self) -> list[Finding]:
         """What status says is missing, as the brand sees it."""
-        found = find_missing(make_client(self.accounts.brand), self.side.agreement, "brand", COMMANDS)
+        found = find_missing(self.brand, self.side.agreement, "brand", COMMANDS)
         return [one for one in found if one.state == "x"]
 
     def refusal(self) -> str:
