@@ -12,9 +12,8 @@ import duckdb
 import sqlglot
 from sqlglot import ErrorLevel
 
-from tests.random_queries import COLUMNS, INT
+from tests.random_queries import COLUMNS, INT, ROWS
 
-ROWS = 14
 Value = int | str | None
 
 
@@ -80,8 +79,7 @@ class Oracle:
 
 def make_database(rows: Mapping[str, list[list[Value]]]) -> duckdb.DuckDBPyConnection:
     """Make a database with the tables."""
-    database = duckdb.connect()
-    database.execute("SET threads = 1")
+    database = duckdb.connect(config={"threads": 1, "memory_limit": "512MB", "temp_directory": ""})
     for name, kinds in COLUMNS.items():
         columns = ", ".join(f"{column} {'BIGINT' if kind == INT else 'VARCHAR'}" for column, kind in kinds.items())
         database.execute(f"CREATE TABLE {name} ({columns})")

@@ -17,6 +17,8 @@ from random import Random
 from tests.clean_room_tables import BRAND, PARTNER, Schemas, aggregation_rule, custom_rule, list_rule, table
 
 INT, TEXT = "int", "string"
+ROWS = 14  # of each table
+MOST_ROWS = 2_000  # that joins may make: what is written must also be run
 COLUMNS = {
     "t": {"k": TEXT, "a": INT, "b": INT, "c": TEXT, "secret": INT, "tag": TEXT},
     "u": {"k": TEXT, "x": INT, "y": TEXT, "hidden": INT, "label": TEXT},
@@ -79,7 +81,8 @@ class CustomQueries:
         self.random = random
         self.are_linked = are_linked
         self.counter = 0
-        self.ctes: dict[str, list[Item]] = {}
+        self.ctes: dict[str, tuple[list[Item], int]] = {}
+        self.rows = 0  # at most, of the query written last
 
     def query(self) -> tuple[str, bool]:
         """Write a query; tells whether its result depends on a secret."""
@@ -92,7 +95,7 @@ class CustomQueries:
                 outputs = [replace(item, name=self.fresh("n")) for item in outputs]
                 names = f"({', '.join(item.name for item in outputs)})"
             parts.append(f"{name}{names} AS ({sql})")
-            self.ctes[name] = outputs
+            self.ctes[name] = (outputs, self.rows)
         sql, outputs = self.any_query(3)
         if self.chance(0.3):
             sql += f" ORDER BY {self.random.randint(1, len(outputs))}"
@@ -104,7 +107,9 @@ class CustomQueries:
         if depth < 2 or self.chance(0.8):
             return self.select(depth)
         left, ours = self.select(depth - 1)
+        rows = self.rows
         right, theirs = self.select(depth - 1, [item.kind for item in ours])
+        self.rows += rows
         outputs = [
             replace(item, is_secret=item.is_secret or other.is_secret, is_raw=False)
             for item, other in zip(ours, theirs, strict=True)
@@ -115,7 +120,8 @@ class CustomQueries:
     def select(self, depth: int, kinds: list[str] | None = None) -> tuple[str, list[Item]]:
         """Write a SELECT, of given output types if wanted."""
         scope = Scope()
-        source = self.sources(scope, depth)
+        source, rows = self.sources(scope, depth)
+        self.rows = rows
         where = f" WHERE {self.condition(scope, depth)}" if self.chance(0.4) else ""
         if kinds is None and self.chance(0.1):
             starred = self.star(scope)
@@ -259,12 +265,15 @@ class CustomQueries:
         names = [item.name for item in chosen]
         return (sql, list(chosen)) if len(set(names)) == len(names) else None
 
-    def sources(self, scope: Scope, depth: int) -> str:
-        """Write FROM and the joins."""
-        sql = self.source(scope, depth)
+    def sources(self, scope: Scope, depth: int) -> tuple[str, int]:
+        """Write FROM and the joins; tells how many rows they make at most."""
+        sql, rows = self.source(scope, depth, MOST_ROWS)
         for _ in range(self.random.choice([0, 0, 1, 1, 2])):
+            if (rows + 1) * (ROWS + 1) > MOST_ROWS:
+                break
             before = Scope(dict(scope.sources))
-            joined = self.source(scope, depth)
+            joined, more = self.source(scope, depth, MOST_ROWS // (rows + 1) - 1)
+            rows = (rows + 1) * (more + 1)  # an outer join adds those without a match
             alias = list(scope.sources)[-1]
             kind = self.random.choice(
                 ["JOIN", "INNER JOIN", "LEFT JOIN", "FULL OUTER JOIN", "CROSS JOIN", "LEFT SEMI JOIN"]
@@ -275,7 +284,7 @@ class CustomQueries:
             sql += f" {kind} {joined} ON {self.link(before, Scope({alias: scope.sources[alias]}))}"
             if kind == "LEFT SEMI JOIN":
                 del scope.sources[alias]
-        return sql
+        return sql, rows
 
     def link(self, left: Scope, right: Scope) -> str:
         """Write a join condition: by equality of public columns, or of secrets where they may link."""
@@ -292,21 +301,23 @@ class CustomQueries:
             one, other = self.column(left, kind, is_public=True), self.column(right, kind, is_public=True)
         return f"{one.sql} = {other.sql}"
 
-    def source(self, scope: Scope, depth: int) -> str:
-        """Write one source."""
+    def source(self, scope: Scope, depth: int, most: int) -> tuple[str, int]:
+        """Write one source of not more rows than that; tells how many it has at most."""
         alias = self.fresh("s")
-        if self.ctes and self.chance(0.4):
-            name = self.random.choice(list(self.ctes))
-            outputs, sql = self.ctes[name], name
+        small = [name for name, (_, rows) in self.ctes.items() if rows <= most]
+        outputs, sql = None, ""
+        if small and self.chance(0.4):
+            sql = self.random.choice(small)
+            outputs, self.rows = self.ctes[sql]
         elif depth > 1 and self.chance(0.3):
             sql, outputs = self.any_query(depth - 1)
             sql = f"({sql})"
-        else:
+        if outputs is None or self.rows > most:
             name = self.random.choice(list(COLUMNS))
             self.add_table(scope, name, alias)
-            return f"{name} {alias}"
+            return f"{name} {alias}", ROWS
         scope.sources[alias] = [replace(item, sql=f"{alias}.{item.name}") for item in outputs]
-        return f"{sql} AS {alias}"
+        return f"{sql} AS {alias}", self.rows
 
     def add_table(self, scope: Scope, name: str, alias: str) -> None:
         """Add a table's columns to a scope."""
