@@ -20,6 +20,8 @@ from clean_rooms.analysis_rules.verdict import Place, Violation
 
 QUERY_TEXT_LIMIT_BYTES = 500_000  # User Guide, "Quotas"
 OPENERS = {TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN, TokenType.CACHE}
+# What sqlglot raises, besides its own errors, on calls with too few or odd arguments, and on deep nesting.
+PARSER_FAULTS = (AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 TYPED_LITERALS = frozenset({"DATE", "TIMESTAMP", "TIMESTAMP_LTZ", "TIMESTAMP_NTZ"})
 COMMANDS = "SQL Reference, SQL commands: SELECT, CACHE TABLE and hints"
 # Words of the grammar that the tokenizer takes for names and that leave no identifier in the tree.
@@ -117,7 +119,7 @@ def parse_query(sql: str) -> ParsedQuery:
         length = len(first.get("highlight") or "x")
         place = Place(first.get("line") or 1, max(1, (first.get("col") or 1) - length + 1), length)
         return refused(sql, "sql-does-not-parse", plain(error), "mend the SQL", place)
-    except (RecursionError, ValueError, SqlglotError) as error:
+    except (*PARSER_FAULTS, SqlglotError) as error:
         what = f"the checker can't read it: {plain(error) or type(error).__name__}"
         return refused(sql, "sql-not-understood", what, "write it more simply", Place(), is_unsure=True)
     if isinstance(tree, exp.Cache):

@@ -421,3 +421,7 @@ SELECT x.gender FROM (pets p JOIN users u ON p.owner_name = u.name) x
 -- the number of different values of a disallowed column, as rows of a subquery
 -- verdict: allowed
 SELECT COUNT(*) FROM (SELECT DISTINCT age FROM users)
+
+-- a call with too few arguments, at which the parser stumbles
+-- verdict: ?sql-not-understood
+SELECT MAP('x') FROM pets
