@@ -19,6 +19,7 @@ from clean_rooms.analysis_rules.dialect import CleanRoomsSpark
 from clean_rooms.analysis_rules.verdict import Place, Violation
 
 QUERY_TEXT_LIMIT_BYTES = 500_000  # User Guide, "Quotas"
+QUERY_OPENERS = {TokenType.L_PAREN, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT}
 OPENERS = {TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN, TokenType.CACHE}
 # What sqlglot raises, besides its own errors, on calls with too few or odd arguments, and on deep nesting.
 PARSER_FAULTS = (AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -130,7 +131,7 @@ def parse_query(sql: str) -> ParsedQuery:
         return refused(
             sql, "not-a-select", "this is no SELECT", "write one SELECT statement", parsed.place(tree), COMMANDS
         )
-    return ParsedQuery(sql, tuple(tokens), tree, tuple(double_quotes(parsed)))
+    return ParsedQuery(sql, tuple(tokens), tree, tuple(open_syntax(parsed)))
 
 
 def wrong_statement(parsed: ParsedQuery) -> Violation | None:
@@ -148,14 +149,21 @@ def wrong_statement(parsed: ParsedQuery) -> Violation | None:
     return None
 
 
-def double_quotes(parsed: ParsedQuery) -> Iterator[Violation]:
-    """Yield texts in double quotes: Spark reads them as text, some pages of the documents as names."""
+def open_syntax(parsed: ParsedQuery) -> Iterator[Violation]:
+    """Yield what the tree does not show and the documents leave open: text in double quotes, FROM before SELECT."""
+    before = None
     for token in parsed.tokens:
         if token.token_type == TokenType.STRING and parsed.text[token.start] == '"':
             what = "text in double quotes: Spark reads it as text, the documents' FROM page as a name"
             fix = "write 'text' or `name`"
             place = parsed.place_of(token.start, token.end)
             yield Violation("double-quotes", what, fix, place, "SQL Reference, FROM clause", is_unsure=True)
+        elif token.token_type == TokenType.FROM and before in QUERY_OPENERS:
+            place = parsed.place_of(token.start, token.end)
+            what = "a query that begins with FROM is not in the documents"
+            yield Violation("from-first", what, "begin with SELECT", place, COMMANDS, is_unsure=True)
+        is_distinct_union = token.token_type in (TokenType.ALL, TokenType.DISTINCT) and before in QUERY_OPENERS
+        before = before if is_distinct_union else token.token_type
 
 
 def written(node: exp.Expr) -> Iterator[exp.Expr]:

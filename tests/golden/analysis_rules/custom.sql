@@ -425,3 +425,11 @@ SELECT COUNT(*) FROM (SELECT DISTINCT age FROM users)
 -- a call with too few arguments, at which the parser stumbles
 -- verdict: ?sql-not-understood
 SELECT MAP('x') FROM pets
+
+-- FROM before SELECT inside a CTE
+-- verdict: ?from-first
+WITH q AS (FROM pets SELECT gender) SELECT gender FROM q
+
+-- FROM before SELECT after UNION
+-- verdict: ?from-first
+SELECT gender FROM pets UNION ALL FROM pets SELECT gender
