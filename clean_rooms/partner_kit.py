@@ -116,6 +116,7 @@ def prepare_in(
     cleaner = Cleaner(plan, job.region)
     input_bytes = sum(path.stat().st_size for path in job.files)
     fill_buckets(buckets, cleaned(job, cleaner, report_rows), job.key, input_bytes)
+    pa.default_memory_pool().release_unused()  # what cleaning needed is not held while the buckets are finished
     rows_read = cleaner.rows + cleaner.bad.counts[WRONG_COLUMNS]
     refuse_loss(cleaner.bad, rows_read, job.max_bad_percent)
     counts = write_parts(buckets, data)

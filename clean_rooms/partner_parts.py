@@ -26,7 +26,7 @@ from contracts.query_result import DATE
 
 BUCKET_BYTES = 2 << 20  # of input for each bucket
 MAX_BUCKETS = 4096  # 8 GB of CSV; beyond, buckets and memory grow with the table
-SPLIT_ROWS = 98_304  # are hashed and split at once
+SPLIT_ROWS = 65_536  # are hashed and split at once
 PART_BYTES = 128 << 20  # a Parquet file ends once it is larger
 ROW_GROUP_ROWS = 65_536
 BUCKET = "bucket of the row"
@@ -128,9 +128,11 @@ def finish_bucket(path: Path) -> Finished:
         is_new = pc.or_(is_new, differs_from_last(rows[name]))
     identifiers = pc.sum(is_new_identifier).as_py()
     kept = rows.filter(is_new)
-    repeated = rows.num_rows - kept.num_rows
-    different = rows.group_by(rows.column_names).aggregate([]).num_rows if repeated else rows.num_rows
-    return Finished(kept, identifiers, rows.num_rows - different, different - kept.num_rows)
+    repeats = pc.invert(is_new)
+    several = rows.filter(pc.or_(repeats, pa.chunked_array([*repeats.slice(1).chunks, pa.array([False])])))
+    different = several.group_by(rows.column_names, use_threads=False).aggregate([]).num_rows
+    replaced = different - (several.num_rows - (rows.num_rows - kept.num_rows))
+    return Finished(kept, identifiers, several.num_rows - different, replaced)
 
 
 def read_bucket(path: Path) -> pa.Table:
@@ -177,7 +179,9 @@ def write_parts(buckets: Path, folder: Path) -> PartCounts:
         finished = work_ahead(pool, finish_bucket, sorted(buckets.iterdir()), depth=1)
         for group in gather(rows_of(finished), ROW_GROUP_ROWS):
             path = folder / f"part-{parts:05d}.parquet"
-            writer = writer or pq.ParquetWriter(path, group.schema, compression="zstd")
+            if writer is None:
+                coded = [name for name in group.column_names if name != HASHED_ID]  # hashes rarely repeat
+                writer = pq.ParquetWriter(path, group.schema, compression="zstd", use_dictionary=coded)
             writer.write_table(group.combine_chunks(), row_group_size=group.num_rows)
             if path.stat().st_size > PART_BYTES:
                 writer.close()

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contracts.errors import ContractError
-from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX, LARGEST
+from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX
 from contracts.run_settings import ReadyTable
-from contracts.table import KINDS, Column, TableContract, count_true, read_batches
+from contracts.table import KINDS, LARGEST, Column, TableContract, count_true, read_batches
 
 SPLIT_VALUES = ("train", "validation", "test")
 MAX_TEXT = 256  # characters; a longer text is no category

@@ -28,7 +28,6 @@ KEY_COLUMNS = ("customer_key", "snapshot_date", "split")
 SPLITS = ("train", "validation", "test")
 LABEL_PREFIX = "label__"
 FINGERPRINT_KEY = b"pseg.fingerprint"
-LARGEST = 3e38  # features are single precision to a model; what is larger would be infinite there
 IS_KIND: dict[str, Callable[[pa.DataType], bool]] = {
     "number": lambda t: (
         pa.types.is_integer(t)

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from contracts.feature_table import LARGEST
-from contracts.table import Column, TableContract
+from contracts.table import LARGEST, Column, TableContract
 
 KEY = "customer_key"
 DATE = "attribute_date"

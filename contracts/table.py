@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from contracts.errors import ContractError
 
+LARGEST = 3e38  # features are single precision to a model; what is larger would be infinite there
 KINDS: dict[str, Callable[[pa.DataType], bool]] = {
     "text": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or is_text_dictionary(t),
     "number": lambda t: pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t),
