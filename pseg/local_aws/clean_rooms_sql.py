@@ -146,7 +146,8 @@ def cast_as_spark(query: exp.Query) -> None:
         elif isinstance(node, exp.Sum) and node.this.is_type("decimal"):
             digits = [int(part.name) for part in node.this.type.expressions]  # Spark adds ten
             size = f"({min(38, digits[0] + 10)}, {[*digits, 0][1]})" if digits else "(20, 0)"
-            node = node.parent if isinstance(node.parent, exp.Window) else node  # what is cast
+            while isinstance(node.parent, exp.Filter | exp.Window) and node.arg_key == "this":
+                node = node.parent  # what is cast
             new = exp.cast(node.copy(), f"decimal{size}")
         else:
             continue
