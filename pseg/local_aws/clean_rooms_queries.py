@@ -90,7 +90,7 @@ def prepare(
     if verdict.query is None:
         only_receivers = {one.code for one in verdict.violations} == {"receiver-not-allowed"}
         reason = "INVALID_CONFIGURATION" if only_receivers else "INVALID_QUERY"
-        raise QueryRefused(*map(sentence, verdict.violations), reason=reason)
+        raise QueryRefused(*(sentence(one, analysis.sql) for one in verdict.violations), reason=reason)
     if any(token.text.upper() == "TRY_CAST" for token in tokenize(analysis.sql, read="spark")):
         raise QueryRefused("TRY_CAST is not part of the embedded AWS; CAST fails on a value that does not fit")
     used = {name: tables[name] for name in verdict.tables}
@@ -126,11 +126,14 @@ def prepare(
     )
 
 
-def sentence(violation: Violation) -> str:
+def sentence(violation: Violation, sql: str) -> str:
     """Write a violation as the service answers it: in its own words where they are published."""
     known = [text for text, codes in SERVICE_TEXTS.items() if violation.code in codes]
     text = f"{known[0].format(violation.column)}: {violation.what}" if known else violation.what
-    place = f"line {violation.place.line}, column {violation.place.column}"
+    where = violation.place
+    place = f"line {where.line}, column {where.column}"
+    if where.length > 1:  # what stands there
+        place += f": {sql.split(chr(10))[where.line - 1][where.column - 1 :][: where.length]}"
     doubt = "; not known whether AWS Clean Rooms runs it, so the embedded AWS does not" if violation.is_unsure else ""
     rule = f"; {violation.rule}" if violation.rule else ""
     return f"{text} ({violation.code}, {place}{rule}{doubt}); {violation.fix}"

@@ -120,7 +120,7 @@ class Templates(Tables):
         template = {"arn": "new", "analysisParameters": parameters}
         collaboration = self.collaborations[collaboration_id]
         verdict = check(given["source"]["text"], self.schemas(collaboration), account, template=template)
-        if wrong := [sentence(one) for one in verdict.violations if one.code in TEXT_CODES]:
+        if wrong := [sentence(one, given["source"]["text"]) for one in verdict.violations if one.code in TEXT_CODES]:
             raise invalid("; ".join(wrong), "INVALID_QUERY")
         return list(verdict.tables)
 

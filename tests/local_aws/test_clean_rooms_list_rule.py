@@ -40,8 +40,8 @@ NOT_SQL = {
 NOT_A_TABLE = {
     "no table": ("SELECT DISTINCT 1", "no-table"),
     "unknown": (
-        "SELECT DISTINCT x.a FROM match_keys m JOIN x ON m.hashed_id = x.hashed_id",
-        "unknown-table",
+        "SELECT DISTINCT other.a FROM match_keys m JOIN other ON m.hashed_id = other.hashed_id",
+        "(unknown-table, line 1, column 48: other)",
     ),
     "glue name": (QUERY.replace("people p", "room.people p"), "qualified-table"),
     "file": ("SELECT DISTINCT a FROM parquet.`/etc/passwd`", "qualified-table"),
