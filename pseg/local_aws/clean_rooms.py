@@ -30,12 +30,13 @@ from pseg.local_aws.clean_rooms_records import (
     without_nones,
 )
 from pseg.local_aws.clean_rooms_runs import Runs
+from pseg.local_aws.cloudwatch_logs import JobLogs
 from pseg.local_aws.wire import Call, EmbeddedAws
 
 
-def install(aws: EmbeddedAws) -> None:
+def install(aws: EmbeddedAws, logs: JobLogs) -> None:
     """Register the operations."""
-    service = CleanRooms(aws)
+    service = CleanRooms(aws, logs)
     for name in get_service_model("cleanrooms").operation_names:
         if hasattr(service, xform_name(name)):
             aws.operation("cleanrooms", name)(service.answering(name))

@@ -81,6 +81,7 @@ class Engine:
             config={
                 "autoload_known_extensions": False,
                 "autoinstall_known_extensions": False,
+                "allow_community_extensions": False,
                 "python_enable_replacements": False,
                 "memory_limit": MEMORY_LIMIT,
                 "max_temp_directory_size": DISK_LIMIT,
@@ -141,6 +142,18 @@ class Engine:
         return reader.cast(
             pa.schema([one.with_type(pa.int64()) if str(kind) == "HUGEINT" else one for one, kind in kinds])
         )
+
+    def left_out(self, plan: Plan) -> list[str]:
+        """Say how many groups the rules' output constraints leave out, and why; the service never says so."""
+        if not plan.groups:
+            return []
+        ((groups, dropped, *each),) = self.connection.execute(plan.groups).fetchall()
+        why = [
+            f"{count} with fewer than {one.minimum} distinct values of {one.table}.{one.column}"
+            for one, count in zip(plan.constraints, each, strict=True)
+            if count
+        ]
+        return [f"{dropped} of {groups} groups left out by output constraints{': ' if why else ''}{', '.join(why)}"]
 
     @contextmanager
     def interruptible(self, stop: threading.Event, deadline: float) -> Iterator[None]:

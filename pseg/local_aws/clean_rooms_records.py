@@ -15,6 +15,7 @@ from typing import Any
 from botocore.validate import ParamValidator
 from moto.core.utils import get_service_model
 
+from pseg.local_aws.cloudwatch_logs import JobLogs
 from pseg.local_aws.session import Credential
 from pseg.local_aws.sts import account_of, assume_for_service
 from pseg.local_aws.wire import AwsError, Call, EmbeddedAws, outside_model
@@ -153,6 +154,7 @@ class State:
     """What both accounts have in Clean Rooms, and the ways to find it; a method named as an operation answers it."""
 
     aws: EmbeddedAws
+    logs: JobLogs
     lock: threading.RLock = field(default_factory=threading.RLock)
     collaborations: dict[str, Record] = field(default_factory=dict)
     memberships: dict[str, Record] = field(default_factory=dict)

@@ -30,7 +30,6 @@ from pseg.local_aws.clean_rooms_records import (
     within_quota,
 )
 from pseg.local_aws.clean_rooms_sql import QueryRefused, RoomTable
-from pseg.local_aws.clean_rooms_tables import Tables
 from pseg.local_aws.clean_rooms_templates import Templates
 from pseg.local_aws.session import Credential
 from pseg.local_aws.sts import assume_for_service
@@ -38,6 +37,7 @@ from pseg.local_aws.wire import AwsError, Call
 
 logger = logging.getLogger(__name__)
 
+LOG_GROUP = "/embedded-aws/cleanrooms/protected-queries"  # of the runner; the service has no such log
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403", "Forbidden"})
 MISSING = frozenset({"NoSuchBucket", "NoSuchKey", "404", "EntityNotFoundException"})
 
@@ -52,7 +52,7 @@ class Delivery:
     is_runner: bool
 
 
-class Runs(Tables, Templates):
+class Runs(Templates):
     """Protected queries."""
 
     def close(self) -> None:
@@ -71,17 +71,18 @@ class Runs(Tables, Templates):
         payer = self.payer(collaboration, call.account, given.get("queryComputePayerAccountId"))
         analysis = self.analysis(call, collaboration, given["sqlParameters"])
         tables = {link["name"].lower(): self.room_table(link) for link in self.links_in(collaboration["id"])}
-        try:
-            plan = prepare(analysis, tables)
-        except QueryRefused as refused:
-            raise invalid(str(refused), "INVALID_QUERY") from refused
         result = given.get("resultConfiguration") or view(
             "ProtectedQueryResultConfiguration", membership.get("defaultResultConfiguration") or {}
         )
-        deliveries = self.deliveries(call, collaboration, plan, result, tables.values())
+        deliveries = self.deliveries(call, collaboration, result, tables.values())
+        try:
+            accounts = [one.account for one in deliveries]
+            plan = prepare(analysis, accounts, tables, self.schemas(collaboration))
+        except QueryRefused as refused:
+            raise invalid(str(refused), refused.reason) from refused
         running = having(self.running(), membershipId=membership["id"])
         within_quota("Concurrent queries in progress per membership", running)
-        receivers = {"receiverAccountIds": [one.account for one in deliveries]}
+        receivers = {"receiverAccountIds": accounts}
         query: Record = {
             "id": str(uuid.uuid4()),
             "membershipId": membership["id"],
@@ -100,6 +101,7 @@ class Runs(Tables, Templates):
                 }
             ],
             "stop": threading.Event(),
+            "call": call,
         }
         query["thread"] = threading.Thread(
             target=self.run_query, args=(query, plan, deliveries), name=f"protected-query-{query['id']}", daemon=True
@@ -147,7 +149,7 @@ class Runs(Tables, Templates):
         return payer
 
     def deliveries(
-        self, call: Call, collaboration: Record, plan: Plan, result: Record, tables: Iterable[RoomTable]
+        self, call: Call, collaboration: Record, result: Record, tables: Iterable[RoomTable]
     ) -> list[Delivery]:
         """Find where results go, and refuse receivers and buckets that may not have them."""
         output = result.get("outputConfiguration", {})
@@ -160,10 +162,6 @@ class Runs(Tables, Templates):
             member = collaboration["members"].get(delivery.account, {})
             if "CAN_RECEIVE_RESULTS" not in member.get("abilities", ()) or member["status"] != "ACTIVE":
                 raise invalid(f"account {delivery.account} is not an active member who can receive results")
-            for table, _ in plan.reads:
-                if delivery.account not in table.receivers:
-                    text = f"account {delivery.account} is not among allowedResultReceivers of table {table.name}"
-                    raise invalid(text)
             if (bucket := delivery.s3["bucket"]) in sources:
                 raise invalid(f"bucket {bucket} holds source data of this collaboration; results need one of their own")
             try:
@@ -234,6 +232,8 @@ class Runs(Tables, Templates):
             for table, columns in plan.reads:
                 engine.load(table, columns, self.sources(table, folder, query["stop"]))
             engine.seal()
+            for line in engine.left_out(plan):
+                self.logs.stream(query["call"], LOG_GROUP, query["id"]).write(line)
             rows = engine.batches(plan)
             parts = [
                 engines.PartFiles(

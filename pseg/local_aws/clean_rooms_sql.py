@@ -1,24 +1,21 @@
-"""The SQL of protected queries: parsed, its parameters filled in, and every column traced to its table.
+"""From the Spark SQL that was checked to what DuckDB must run: whole names, Spark's casts, dates and sums.
 
-Comes in: Spark SQL and the tables of a collaboration. Goes out: a syntax tree with whole names, as DuckDB must run it.
-Refused: more than one statement, sources that are no tables of the collaboration, columns that are not allowed.
+Comes in: a checked syntax tree and the tables that it reads. Goes out: a tree with every column traced to its table.
+Refused: by name, what DuckDB has not or would answer otherwise than Spark in silence.
 
-Source: AWS Clean Rooms User Guide, "Analysis templates"; SQL Reference, Spark.
+Source: AWS Clean Rooms SQL Reference, "Spark SQL"; Spark's own reference of its functions.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
-import duckdb
-from sqlglot import ErrorLevel, exp, parse, tokenize
+from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
-from sqlglot.tokenizer_core import TokenType
 
 GLUE_TYPES = {
     "string": "VARCHAR",
@@ -35,19 +32,39 @@ GLUE_TYPES = {
     "binary": "BLOB",
 }
 SIZED_TYPES = {"char": "VARCHAR", "varchar": "VARCHAR", "decimal": None}  # None: the size is kept
-PARAMETER_TYPES = {  # of analysis templates, where DuckDB has another name
-    **{"SHORT": "SMALLINT", "BYTE": "TINYINT", "LONG": "BIGINT", "DOUBLE_PRECISION": "DOUBLE", "CHARACTER": "VARCHAR"},
-    **{"TIMESTAMP_NTZ": "TIMESTAMP", "TIMESTAMP_LTZ": "TIMESTAMPTZ", "BINARY": "BLOB", "VARBYTE": "BLOB"},
+
+
+TRUNC_UNITS = {"MM": "MONTH", "MON": "MONTH", "YY": "YEAR", "YYYY": "YEAR"}  # Spark's names that DuckDB has not
+REAL = tuple(exp.DataType.REAL_TYPES)
+FLOATING = ("float", "double")
+NOT_RUN: dict[type[exp.Expr], str] = {
+    exp.Anonymous: "a function that it does not know",
+    exp.DayOfWeek: "a function that counts from another day",
+    exp.Quantile: "a function that answers otherwise",
+    exp.Skewness: "a function that answers otherwise",
+    exp.UDTF: "rows from expressions",
+    exp.Hint: "a hint",
 }
-WHOLE_NUMBERS = frozenset({"BIGINT", "INTEGER", "INT", "SMALLINT", "TINYINT"})
+NOT_RUN_IF: dict[type[exp.Expr], tuple[Callable[[exp.Expr], object], str]] = {  # of trees with types
+    exp.Extract: (lambda node: re.search("DOW|DAYOFWEEK", node.name.upper()), "it counts from another day"),
+    exp.Substring: (lambda node: not start_of(node), "Spark counts from 1 and takes 0 for 1; write another start"),
+    exp.DateDiff: (lambda node: node.text("unit").upper() not in ("", "DAY"), "Spark counts whole units only"),
+    exp.Avg: (lambda node: node.this.is_type("decimal"), "an average of decimals; cast the column to DOUBLE"),
+    exp.Like: (lambda node: not is_plain_pattern(node), "LIKE takes a text literal without a backslash"),
+    exp.ILike: (lambda node: not is_plain_pattern(node), "ILIKE takes a text literal without a backslash"),
+    exp.TryCast: (
+        lambda node: node.args["to"].is_type(*exp.DataType.TEXT_TYPES) and node.this.is_type(*FLOATING),
+        "Spark writes such numbers otherwise",
+    ),
+}
 
 
 class QueryRefused(Exception):
-    """The SQL breaks a rule; answered before anything runs. ``violations`` holds one sentence for each."""
+    """The SQL may not or cannot run; answered before anything runs. ``reason`` is the service's."""
 
-    def __init__(self, *violations: str) -> None:
+    def __init__(self, *violations: str, reason: str = "INVALID_QUERY") -> None:
         super().__init__("; ".join(violations))
-        self.violations = violations
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -60,103 +77,11 @@ class RoomTable:
     database: str
     glue_table: str
     role_arn: str
-    rule_type: str
-    policy: Mapping[str, Any]
-    receivers: frozenset[str]
-    not_ready: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What is to run: SQL of the runner's own, or a template with type and value of each parameter.
-
-    ``author`` is the account that stands for the SQL: the runner, or who made the template.
-    """
-
-    sql: str
-    runner: str
-    author: str
-    template_arn: str = ""
-    parameters: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-
-
-def parse_query(sql: str) -> exp.Query:
-    """Parse exactly one query in the Spark dialect."""
-    try:
-        tokens = tokenize(sql, read="spark")
-        if any(token.token_type == TokenType.STRING and sql[token.start] == '"' for token in tokens):
-            raise QueryRefused("text in double quotes: Spark takes it as text, not as a name; write 'text' or `name`")
-        if any(token.text.upper() == "TRY_CAST" for token in tokens):
-            raise QueryRefused("TRY_CAST is not part of the embedded AWS; CAST fails on a value that does not fit")
-        trees = parse(sql, read="spark", error_level=ErrorLevel.RAISE)
-    except SqlglotError as error:
-        raise QueryRefused(f"the SQL does not parse: {plain(error)}") from error
-    except RecursionError as error:
-        raise QueryRefused("the SQL is nested too deeply") from error
-    query = trees[0] if len(trees) == 1 else None
-    if not isinstance(query, exp.Select | exp.SetOperation):
-        raise QueryRefused("a protected query is exactly one SELECT statement")
-    if query.find(exp.Hint):
-        raise QueryRefused("hints (/*+ ... */) are not part of the embedded AWS")
-    return query
 
 
 def plain(error: Exception) -> str:
     """First line of an error, without the parser's terminal colours."""
     return re.sub(r"\x1b\[\d+m", "", str(error)).strip().split("\n")[0]
-
-
-def bind(query: exp.Query, values: Mapping[str, exp.Expr]) -> exp.Query:
-    """Put values where the query has ``:name``; only there, never in its text."""
-    for place in list(query.find_all(exp.Placeholder)):
-        if place.name not in values:
-            raise QueryRefused(f":{place.name} is not a parameter of this query")
-        if place.arg_key == "alias" or isinstance(place.parent, exp.Table | exp.Column | exp.Dot):
-            raise QueryRefused(f":{place.name} stands for a name; a parameter stands for a literal value only")
-        place.replace(values[place.name].copy())
-    return query
-
-
-def literal(name: str, kind: str, text: str) -> exp.Expr:
-    """Write a parameter's value as a literal of its type; DECIMAL has the places that the value has."""
-    target = PARAMETER_TYPES.get(kind, kind)
-    if kind in ("DECIMAL", "NUMERIC"):
-        target = f"DECIMAL(38, {len(text.partition('.')[2])})"
-    try:
-        if target in WHOLE_NUMBERS and not re.fullmatch(r"[+-]?\d+", text.strip()):
-            raise QueryRefused(f"parameter {name}: {text!r} is not a whole number ({kind})")
-        with duckdb.connect() as connection:
-            connection.execute(f"SELECT CAST(? AS {target})", [text])
-    except duckdb.Error as error:
-        raise QueryRefused(f"parameter {name}: {text!r} is not a value of type {kind}") from error
-    return exp.cast(exp.Literal.string(text), target, dialect="duckdb")
-
-
-def tables_of(query: exp.Query, known: Collection[str]) -> list[str]:
-    """Name the collaboration's tables that a query reads.
-
-    Raises
-    ------
-    QueryRefused
-        If it reads from anything but a table's plain name, or a common table expression hides a table.
-    """
-    expressions = {one.alias.lower() for one in query.find_all(exp.CTE)}
-    hiding = sorted(expressions & set(known))
-    violations = [f"WITH {name}: a table of the collaboration has this name" for name in hiding]
-    named = set()
-    for table in query.find_all(exp.Table):
-        name, shown = table.name.lower(), f"{table.sql('spark')} is not a table of the collaboration"
-        if not isinstance(table.this, exp.Identifier):
-            violations.append(f"{shown}: functions cannot be read from")
-        elif table.args.get("db"):
-            violations.append(f"{shown}: write its name alone")
-        elif name not in expressions:
-            named.add(name)
-    strangers = sorted(named - set(known))
-    violations += [f"table {name} is not associated with this collaboration" for name in strangers]
-    if violations or not named:
-        raise QueryRefused(*(violations or ["the query reads no table of this collaboration"]))
-    return sorted(named)
 
 
 def resolve(query: exp.Query, tables: Mapping[str, RoomTable], *, aliases: bool) -> exp.Query:
@@ -174,14 +99,56 @@ def resolve(query: exp.Query, tables: Mapping[str, RoomTable], *, aliases: bool)
     return annotated
 
 
+def not_run(query: exp.Query) -> Iterator[str]:
+    """Yield what the embedded AWS does not run in a query with types, since DuckDB has it not or answers otherwise."""
+    for node in query.walk():
+        whys = [why for kind, why in NOT_RUN.items() if isinstance(node, kind)]
+        test, why = NOT_RUN_IF.get(type(node), (None, ""))
+        whys += [why] if test and test(node) else []
+        whys += ["WITH RECURSIVE"] if isinstance(node, exp.With) and node.recursive else []
+        yield from (f"the embedded AWS does not run {node.sql('spark', comments=False)[:80]} ({why})" for why in whys)
+        if isinstance(node, exp.Select) and node.args.get("windows"):
+            yield "the embedded AWS does not run a WINDOW clause; write the window behind OVER"
+
+
+def is_plain_pattern(node: exp.Expr) -> bool:
+    """Tell whether a pattern means the same in both: a backslash escapes in Spark only."""
+    return node.expression.is_string and "\\" not in node.expression.name
+
+
+def start_of(node: exp.Expr) -> int:
+    """Tell from which character SUBSTRING starts; 0 if it is 0 or not written as a number."""
+    start = node.args.get("start")
+    text = start.sql() if start else "0"
+    return int(text) if re.fullmatch(r"-?\d+", text) else 0
+
+
 def cast_as_spark(query: exp.Query) -> None:
-    """Make casts fail on values that do not fit and cut fractions off, and dates stay dates, where DuckDB differs."""
+    """Make casts fail on values that do not fit and cut fractions off, and keep Spark's types, where DuckDB differs."""
     for node in reversed(list(query.walk())):  # from the inside out
+        new: exp.Expr
         if isinstance(node, exp.TryCast):
-            whole = node.to.this in exp.DataType.INTEGER_TYPES and node.this.is_type(*exp.DataType.REAL_TYPES)
-            new: exp.Expr = exp.Cast(this=exp.Trunc(this=node.this) if whole else node.this, to=node.to)
+            inner = node.this
+            if node.to.this in exp.DataType.INTEGER_TYPES and inner.is_type(*REAL):
+                inner = exp.Trunc(this=inner)
+            elif node.to.this in exp.DataType.INTEGER_TYPES and inner.is_type(*exp.DataType.TEXT_TYPES):
+                whole = exp.Literal.string(r"^\s*[+-]?[0-9]+\s*$")  # no match is '', which no cast takes
+                inner = exp.Anonymous(this="regexp_extract", expressions=[inner, whole])
+            new = exp.Cast(this=inner, to=node.to)
+        elif isinstance(node, exp.TsOrDsToDate) and node.args.get("format"):
+            new = exp.cast(exp.StrToTime(this=node.this, format=node.args["format"]), "date")
         elif isinstance(node, exp.TsOrDsAdd | exp.DateTrunc) or (node.is_type("date") and node.args.get("expression")):
+            if isinstance(node, exp.DateTrunc) and node.text("unit").upper() in TRUNC_UNITS:
+                node.set("unit", exp.Literal.string(TRUNC_UNITS[node.text("unit").upper()]))
             new = exp.cast(node.copy(), "date")
+        elif isinstance(node, exp.Ceil | exp.Floor) and node.this.is_type(*FLOATING) and not node.args.get("decimals"):
+            new = exp.cast(node.copy(), "bigint")
+        elif isinstance(node, exp.Sum) and node.this.is_type("decimal"):
+            digits = [int(part.name) for part in node.this.type.expressions]  # Spark adds ten
+            size = f"({min(38, digits[0] + 10)}, {[*digits, 0][1]})" if digits else "(20, 0)"
+            while isinstance(node.parent, exp.Filter | exp.Window) and node.arg_key == "this":
+                node = node.parent  # what is cast
+            new = exp.cast(node.copy(), f"decimal{size}")
         else:
             continue
         new.type = node.type

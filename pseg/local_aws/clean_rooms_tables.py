@@ -356,8 +356,21 @@ class Tables(State):
             answer["consolidatedPolicy"] = {"v1": {kind: policy_content(rule) | policy_content(link["rule"])}}
         return view("AnalysisRule", answer)
 
+    def schemas(self, collaboration: Record) -> list[Record]:
+        """Describe all tables of a collaboration with their rules, for the checker of analysis rules."""
+        return [
+            {
+                "schema": self.schema(collaboration, link["name"]),
+                "analysisRules": [
+                    self.schema_rule(collaboration, {"name": link["name"], "type": kind})
+                    for kind in self.tables[link["configuredTableId"]]["analysisRuleTypes"]
+                ],
+            }
+            for link in self.links_in(collaboration["id"])
+        ]
+
     def room_table(self, link: Record) -> RoomTable:
-        """Describe an association to the query checker."""
+        """Describe an association to the engine."""
         table = self.tables[link["configuredTableId"]]
         columns = {column["name"]: column["type"] for column in [*table["columns"], *table["partitionKeys"]]}
         return RoomTable(
@@ -367,8 +380,4 @@ class Tables(State):
             database=table["tableReference"]["glue"]["databaseName"],
             glue_table=table["tableReference"]["glue"]["tableName"],
             role_arn=link["roleArn"],
-            rule_type=table["rule"]["type"] if table["rule"] else "",
-            policy=policy_content(table["rule"]),
-            receivers=frozenset(policy_content(link["rule"]).get("allowedResultReceivers", ())),
-            not_ready=tuple(reason["code"] for reason in reasons(table, link, "DIRECT_ANALYSIS")),
         )

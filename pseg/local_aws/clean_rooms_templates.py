@@ -8,11 +8,10 @@ Source: AWS Clean Rooms User Guide, "Analysis templates".
 
 from __future__ import annotations
 
-from sqlglot import exp
-
+from clean_rooms.analysis_rules import check
+from pseg.local_aws.clean_rooms_queries import Analysis, sentence
 from pseg.local_aws.clean_rooms_records import (
     Record,
-    State,
     conflict,
     each,
     having,
@@ -22,13 +21,18 @@ from pseg.local_aws.clean_rooms_records import (
     view,
     within_quota,
 )
-from pseg.local_aws.clean_rooms_sql import Analysis, QueryRefused, bind, literal, parse_query, tables_of
+from pseg.local_aws.clean_rooms_tables import Tables
 from pseg.local_aws.wire import AwsError, Call
 
+TEXT_CODES = frozenset(  # what the checker finds in a template's text and defaults, whatever the rules of the day
+    "sql-does-not-parse sql-not-understood not-a-select several-statements cache-table double-quotes no-table"
+    " unknown-table qualified-table table-function parameter-unknown parameter-name parameter-value parameter-place"
+    " too-many-parameters".split()
+)
 NOT_PROVIDED = ("schema", "errorMessageConfiguration", "syntheticDataParameters")
 
 
-class Templates(State):
+class Templates(Tables):
     """Analysis templates."""
 
     def create_analysis_template(self, call: Call, given: Record) -> Record:
@@ -44,7 +48,7 @@ class Templates(State):
             text = f"the membership has an analysis template named {given['name']} already"
             raise conflict("MEMBERSHIP", membership["id"], "ALREADY_EXISTS", text)
         template = self.new(call, f"membership/{membership['id']}/analysistemplate", given) | {
-            "schema": {"referencedTables": self.referenced_tables(membership["collaborationId"], given)},
+            "schema": {"referencedTables": self.referenced_tables(membership["collaborationId"], given, call.account)},
             "creatorAccountId": call.account,
             "membershipId": membership["id"],
             "membershipArn": membership["arn"],
@@ -107,23 +111,18 @@ class Templates(State):
         """Describe a template as every member sees it."""
         return view("CollaborationAnalysisTemplate", self.template_in(collaboration, arn))
 
-    def referenced_tables(self, collaboration_id: str, given: Record) -> list[str]:
+    def referenced_tables(self, collaboration_id: str, given: Record, account: str) -> list[str]:
         """Check the SQL of a new template and name the tables that it reads."""
         parameters = given.get("analysisParameters", [])
         names = [one["name"] for one in parameters]
         if len(set(names)) != len(names):
             raise invalid("analysisParameters: a parameter is named twice")
-        tables = {link["name"].lower() for link in self.links_in(collaboration_id)}
-        try:
-            values = {
-                one["name"]: literal(one["name"], one["type"], one["defaultValue"])
-                if "defaultValue" in one
-                else exp.null()
-                for one in parameters
-            }
-            return tables_of(bind(parse_query(given["source"]["text"]), values), tables)
-        except QueryRefused as refused:
-            raise invalid(str(refused), "INVALID_QUERY") from refused
+        template = {"arn": "new", "analysisParameters": parameters}
+        collaboration = self.collaborations[collaboration_id]
+        verdict = check(given["source"]["text"], self.schemas(collaboration), account, template=template)
+        if wrong := [sentence(one, given["source"]["text"]) for one in verdict.violations if one.code in TEXT_CODES]:
+            raise invalid("; ".join(wrong), "INVALID_QUERY")
+        return list(verdict.tables)
 
     def analysis(self, call: Call, collaboration: Record, sql: Record) -> Analysis:
         """Read what a protected query is to run: its own SQL, or a template of the collaboration with parameters."""
@@ -131,15 +130,8 @@ class Templates(State):
         if arn is None:
             if given:
                 raise invalid("parameters: only with analysisTemplateArn", "INVALID_QUERY")
-            return Analysis(sql.get("queryString", ""), call.account, call.account)
+            return Analysis(sql.get("queryString", ""), call.account)
         if "queryString" in sql:
             raise invalid("sqlParameters: either queryString or analysisTemplateArn", "INVALID_QUERY")
-        template = self.template_in(collaboration, arn)
-        declared = {one["name"]: one for one in template.get("analysisParameters", [])}
-        values = {name: given.get(name, one.get("defaultValue")) for name, one in declared.items()}
-        wrong = [f"{name} is not a parameter of the template" for name in sorted(set(given) - set(declared))]
-        wrong += [f"{name} has neither a value nor a default" for name, value in values.items() if value is None]
-        if wrong:
-            raise invalid(f"parameters: {'; '.join(wrong)}", "INVALID_QUERY")
-        parameters = {name: (declared[name]["type"], value) for name, value in values.items()}
-        return Analysis(template["source"]["text"], call.account, template["account"], arn, parameters)
+        template = self.shown(collaboration, arn)
+        return Analysis(template["source"]["text"], call.account, template, given)

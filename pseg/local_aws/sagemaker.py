@@ -1,4 +1,4 @@
-"""SageMaker, put together: jobs, models and batch transform, the registry, pipelines, and the logs of all jobs."""
+"""SageMaker, put together: jobs, models and batch transform, the registry, and pipelines."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from pseg.local_aws import (
-    cloudwatch_logs,
     sagemaker_jobs,
     sagemaker_pipelines,
     sagemaker_registry,
     sagemaker_transform,
 )
+from pseg.local_aws.cloudwatch_logs import JobLogs
 from pseg.local_aws.sagemaker_records import SageMaker
 from pseg.local_aws.wire import Call, EmbeddedAws
 
 
-def install(aws: EmbeddedAws, work_dir: Path) -> None:
-    """Register the operations; ``work_dir`` holds the folders of running jobs, and the log files."""
+def install(aws: EmbeddedAws, work_dir: Path, logs: JobLogs) -> None:
+    """Register the operations; ``work_dir`` holds the folders of running jobs."""
     sagemaker = SageMaker(aws, work_dir)
-    logs = cloudwatch_logs.JobLogs(work_dir / "logs")
-    cloudwatch_logs.install(aws, logs)
     jobs = sagemaker_jobs.install(sagemaker, logs)
     sagemaker_registry.install(sagemaker)
     sagemaker_transform.install(sagemaker, jobs)

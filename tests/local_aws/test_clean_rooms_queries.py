@@ -188,7 +188,7 @@ def test_results_can_go_to_a_member_who_only_receives(brand: Clients, partner: C
         },
     }
     member = {"outputConfiguration": {"member": {"accountId": PARTNER_ACCOUNT}}}
-    with refused("ValidationException", "allowedResultReceivers of table one", "INVALID_CONFIGURATION"):
+    with refused("ValidationException", "222222222222 may not receive results of one", "INVALID_CONFIGURATION"):
         brand("cleanrooms").start_protected_query(**start, resultConfiguration=member)
     for link in links:
         brand("cleanrooms").update_configured_table_association_analysis_rule(
