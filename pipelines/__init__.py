@@ -91,6 +91,7 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
             code=put_folder(s3, bucket, owner, f"{prefix}/code", collect_code()),
             settings=put_folder(s3, bucket, owner, f"{prefix}/settings", {FILE_NAME: settings.to_json()}),
             tables={name: locate(name, project.location(name)) for name in project.own_tables},
+            is_content_addressed=all(isinstance(project.location(name), Path) for name in project.own_tables),
         )
     except (EndpointConnectionError, NoCredentialsError) as error:
         raise ServiceError(

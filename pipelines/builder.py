@@ -44,11 +44,15 @@ class Machines:
 
 @dataclass(frozen=True)
 class Locations:
-    """Where a definition's inputs lie in S3: code, settings and the project's tables by their names."""
+    """Where a definition's inputs lie in S3: code, settings and the project's tables by their names.
+
+    ``is_content_addressed`` tells if every table lies under the hash of its content; one in a lake may change in place.
+    """
 
     code: str
     settings: str
     tables: dict[str, str]
+    is_content_addressed: bool = True
 
 
 class Builder:
@@ -169,7 +173,10 @@ class Builder:
         )
 
     def features(self, query: RequestStep | None, purpose: str) -> RequestStep:
-        """Build the feature table (``train``) and the score shards; a ready table's files are shared out by key."""
+        """Build the feature table (``train``) and the score shards; a ready table's files are shared out by key.
+
+        Cached only where equal addresses mean equal content: else yesterday's addresses and consents would be used.
+        """
         outputs = {"shards": "shards", "run_facts": "run_facts"}
         if purpose == "train":
             outputs["features"] = "features"
@@ -182,7 +189,7 @@ class Builder:
             outputs,
             sharded=("customers",),
             instances=self.processing_instances,
-            cache=CACHE,
+            cache=CACHE if self.locations.is_content_addressed else None,
         )
 
     def score(self, goal: Goal, model: RequestStep, features: RequestStep) -> RequestStep:

@@ -103,8 +103,11 @@ def offer_partner_table(
             fix="the embedded AWS reads the partner's file from disk",
         )
     table = query.partner_table
-    for number, file in enumerate(parquet_files(path, "partner")):
-        wr.s3.upload(local_file=str(file), path=f"{uri}partner-{number:04d}.parquet", boto3_session=partner)
+    files = {f"{uri}partner-{n:04d}.parquet": file for n, file in enumerate(parquet_files(path, "partner"))}
+    for address, file in files.items():
+        wr.s3.upload(local_file=str(file), path=address, boto3_session=partner)
+    if gone := sorted(set(wr.s3.list_objects(uri, boto3_session=partner)) - set(files)):
+        wr.s3.delete_objects(gone, boto3_session=partner)
     types, _ = wr.s3.read_parquet_metadata(uri, dataset=True, boto3_session=partner)
     if wr.catalog.get_table_types(database, table, boto3_session=partner) != types:
         wr.catalog.create_parquet_table(

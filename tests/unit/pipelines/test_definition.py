@@ -306,3 +306,11 @@ def test_prefixes_in_s3_are_used_where_they_are(tmp_path: Path, accounts: TwoAcc
     inputs = named(define(make_project(tmp_path / "spring", tables=tables), "score"))["BuildFeatures"]["Arguments"]
     uris = {one["InputName"]: one["S3Input"]["S3Uri"] for one in inputs["ProcessingInputs"]}
     assert (uris["events"], uris["contacts"]) == ("s3://lake/events/", "s3://lake/contacts/")
+
+
+def test_features_of_tables_that_may_change_in_place_are_never_cached(tmp_path: Path, accounts: TwoAccounts) -> None:
+    tables = '[tables]\nevents = "data/events.parquet"\ncontacts = "s3://lake/contacts/"'
+    local, lake = make_project(tmp_path / "local" / "spring"), make_project(tmp_path / "lake" / "spring", tables=tables)
+    for kind in KINDS:
+        assert "CacheConfig" in named(define(local, kind))["BuildFeatures"]
+        assert "CacheConfig" not in named(define(lake, kind))["BuildFeatures"]
