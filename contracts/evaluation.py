@@ -15,6 +15,10 @@ from contracts.errors import ContractError
 from contracts.run_settings import Words
 
 FILE_NAME = "evaluation.json"
+TOTAL_TOLERANCE = (
+    0.10  # of the rate that happened, and points beyond a tenth's range: more, and nobody can plan with it
+)
+TENTH_TOLERANCE = 0.03
 STATES = ("ok", "watch", "stop")
 ALL_SCORES = "all scores"  # the name of the shift that compares the scores themselves
 
@@ -174,6 +178,17 @@ class Evaluation:
     strengths: tuple[Strength, ...] = ()
     partner_value: PartnerValue | None = None
     shifts: tuple[Shift, ...] = ()
+
+    @property
+    def worst_tenth(self) -> float:
+        """Most that a tenth's prediction lies beyond the range of what happened, 0 if none does."""
+        return max((max(t.low - t.predicted, t.predicted - t.high, 0.0) for t in self.tenths), default=0.0)
+
+    @property
+    def keeps_its_word(self) -> bool:
+        """Tell if its numbers can be planned with: in total and in each tenth within the tolerances."""
+        is_total_kept = abs(self.predicted_rate - self.base_rate) <= TOTAL_TOLERANCE * self.base_rate
+        return not self.predicted_rate or (is_total_kept and self.worst_tenth <= TENTH_TOLERANCE)
 
     @property
     def is_passed(self) -> bool:

@@ -285,7 +285,7 @@ def headline(goals: tuple[GoalView, ...]) -> str:
 
 def weigh_up(goals: tuple[GoalView, ...], run: Run) -> list[Line]:
     """List what to know before the next step: at most five lines, the gravest first."""
-    lines = [*stopped_lines(goals), *effect_lines(goals), *partner_lines(goals, run)]
+    lines = [*stopped_lines(goals), *word_lines(goals), *effect_lines(goals), *partner_lines(goals, run)]
     shifts = [row.shift for row in shift_rows(goals) if row.shift.state != "ok"]
     if shifts:
         moved = Markup("{} moved most since training{}.").format(
@@ -317,6 +317,21 @@ def stopped_lines(goals: tuple[GoalView, ...]) -> list[Line]:
         [Markup("{} ({})").format(user(goal.title), title_of_check(goal.failed_checks[0])) for goal in failed]
     )
     return [Line("stop", Markup("No segment was made for {}.").format(named), "checks", "Checks")]
+
+
+def word_lines(goals: tuple[GoalView, ...]) -> list[Line]:
+    """Name the models whose numbers the test did not bear out."""
+    broken = [goal for goal in goals if not goal.failed_checks and not goal.evaluation.keeps_its_word]
+    text = Markup("{}: it predicted {:.1%} and {:.1%} happened. Use the order at most, not the numbers.")
+    return [
+        Line(
+            "watch",
+            text.format(user(goal.title), goal.evaluation.predicted_rate, goal.evaluation.base_rate),
+            goal.key,
+            "Can you plan with its numbers",
+        )
+        for goal in broken
+    ]
 
 
 def effect_lines(goals: tuple[GoalView, ...]) -> list[Line]:

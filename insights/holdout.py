@@ -56,7 +56,7 @@ def describe_holdout(segment: PublishedSegment) -> Holdout | None:
         return None
     rate = segment.expected / segment.people
     effect = detectable_effect(rate, segment.people, segment.holdout)
-    if effect <= rate / 2:
+    if effect <= rate / 2 and rate + effect < 1:
         return Holdout(segment.holdout, rate, effect)
-    needed = needed_holdout(rate, segment.people + segment.holdout, rate / 2)
+    needed = needed_holdout(rate, segment.people + segment.holdout, min(rate, 1 - rate) / 2)
     return Holdout(segment.holdout, rate, effect, needed)

@@ -11,7 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from contracts.evaluation import CalibrationGroup, Check, Quality, ReachPoint, Reason, Tenth
+from contracts.evaluation import (
+    TENTH_TOLERANCE,
+    TOTAL_TOLERANCE,
+    CalibrationGroup,
+    Check,
+    Quality,
+    ReachPoint,
+    Reason,
+    Tenth,
+)
 from contracts.run_settings import Words
 
 Scores = npt.NDArray[np.float64]
@@ -22,13 +31,11 @@ Z = 1.959963984540054  # two-sided 95 %
 GROUPS = 12
 JUDGE_POSITIVES = 100
 PLAN_POSITIVES = 500
-TOTAL_TOLERANCE = 0.10
-TENTH_TOLERANCE = 0.03
 BANDS = (
     (20.0, "Poor", "Do not use it to choose people."),
     (40.0, "Fair", "Useful for a first cut. Test before you spend."),
     (60.0, "Good", "Good enough to choose people and plan numbers."),
-    (math.inf, "Excellent", "Rarely seen. Check the leak tests before you believe it."),
+    (math.inf, "Excellent", "Rarely seen. Look for a fact that gives the answer away before you believe it."),
 )
 
 

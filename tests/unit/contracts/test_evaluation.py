@@ -94,3 +94,21 @@ def test_evaluation_that_lacks_a_metric_is_refused(tmp_path: Path) -> None:
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="this is not an evaluation"):
         read_evaluation(tmp_path / FILE_NAME)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "tenths", "keeps"),
+    [
+        (0.2, (Tenth(1, 10, 2, 0.2, 0.2, 1.0, 0.1, 0.3),), True),
+        (0.219, (Tenth(1, 10, 2, 0.2, 0.2, 1.0, 0.1, 0.3),), True),
+        (0.221, (Tenth(1, 10, 2, 0.2, 0.2, 1.0, 0.1, 0.3),), False),
+        (0.2, (Tenth(1, 10, 2, 0.34, 0.2, 1.0, 0.1, 0.3),), False),
+        (0.2, (Tenth(1, 10, 2, 0.06, 0.2, 1.0, 0.1, 0.3),), False),
+        (0.0, (), True),
+    ],
+    ids=["kept", "in total a tenth off", "in total more", "a tenth above its range", "a tenth below it", "unknown"],
+)
+def test_evaluation_tells_if_its_numbers_can_be_planned_with(
+    predicted: float, tenths: tuple[Tenth, ...], keeps: bool
+) -> None:
+    assert replace(EVALUATION, base_rate=0.2, predicted_rate=predicted, tenths=tenths).keeps_its_word is keeps
