@@ -146,6 +146,18 @@ def refuse_flat_labels(connection: duckdb.DuckDBPyConnection, settings: RunSetti
                 )
 
 
+def refuse_empty_channels(settings: RunSettings, people: dict[str, int]) -> None:
+    """Stop if a segment is for a channel on which nobody can be written to, before anything is trained for it."""
+    for segment in settings.segments:
+        if segment.channel and not people.get(segment.channel):
+            raise ContractError(
+                f"segment {segment.name} is for {segment.channel}, and nobody can be written to there",
+                where="contacts",
+                why=f"channels with people: {', '.join(sorted(filter(None, people))) or 'none'}",
+                fix="bring addresses and consents of that channel, or change the segment's channel",
+            )
+
+
 def read_query_facts(folder: Path) -> QueryFacts | None:
     """Read what the query step noted of its query; None where there is no partner."""
     path = folder / "query.json"
@@ -169,11 +181,14 @@ def build_features(job: Job) -> str:
         table, days = write_training_table(connection, job, training) if job.is_training else (None, [])
         snapshot = take_snapshot(connection, job.settings, job.as_of)
         (customers,) = one_row(connection, f"SELECT count(*) FROM {snapshot.base}")
+        later = features.count_later(connection, job.as_of) if job.as_of and not job.settings.customers else (0, 0)
         contacts = parquet_files(job.inputs / "contacts", CONTACTS.name) if job.settings.has_contacts else []
         register_contacts(connection, contacts, job.settings.customers, snapshot.base)
         endpoints = open_endpoints(connection, snapshot.view, snapshot.columns)
         contract = table or FeatureTable(tuple(snapshot.columns), features.definition_sha256(job.settings))
         written = write_shards(endpoints, contract, outputs / "shards", job.host, may_be_empty=job.hosts > 1)
+        if job.hosts == 1:
+            refuse_empty_channels(job.settings, endpoints.people)
         own = tuple(column.name for column in snapshot.columns if column.party == "brand")
         drops = count_drops(connection, snapshot.base, customers, endpoints.people)
         facts = RunFacts(
@@ -196,6 +211,8 @@ def build_features(job: Job) -> str:
     matched = "" if facts.matched is None else f", {facts.matched:,} matched ({share:.1f}%)"
     columns = f"{len(own)} own" + (f" + {len(facts.partner_columns)} partner" if job.settings.query else "")
     dropped = f", {endpoints.forbidden:,} endpoints left out (no such address)" if endpoints.forbidden else ""
+    if later[0]:
+        dropped += f", {later[0]:,} events after {job.as_of} not used ({later[1]:,} customers have no others)"
     return (
         f"{customers:,} customers{matched}, {columns} columns, "
         f"{endpoints.kept:,} endpoints in {len(written)} shard(s){dropped}"

@@ -71,7 +71,12 @@ def refuse_censored_labels(connection: duckdb.DuckDBPyConnection, goal: Goal, as
 
     A tenth of the horizon may be missing, and at least a week: feeds are late.
     """
-    (last,) = one_row(connection, "SELECT max(event_time::TIMESTAMPTZ::TIMESTAMP::DATE) FROM raw_events")  # all hosts'
+    day = "event_time::TIMESTAMPTZ::TIMESTAMP::DATE"
+    (last,) = one_row(connection, f"SELECT max({day}) FROM raw_events WHERE {day} <= DATE '{as_of}'")  # all hosts'
+    if last is None:
+        raise ContractError(
+            f"no event is dated on or before the run's date {as_of}", where="events", fix="check event_time and as_of"
+        )
     allowed = max(7, goal.horizon_days // 10)
     if (as_of - last).days > allowed:
         raise ContractError(
@@ -80,6 +85,17 @@ def refuse_censored_labels(connection: duckdb.DuckDBPyConnection, goal: Goal, as
             why="whoever did it in the missing days would be learned as one who did not",
             fix=f"bring the events up to {as_of}, or set as_of to {last}",
         )
+
+
+def count_later(connection: duckdb.DuckDBPyConnection, as_of: date) -> tuple[int, int]:
+    """Count the events after the run's date, and the customers who have no others: neither is used."""
+    events, customers = one_row(
+        connection,
+        f"""SELECT count(*) FILTER (event_day > DATE '{as_of}'),
+        (SELECT count(*) FROM (SELECT 1 FROM events GROUP BY customer_key HAVING min(event_day) > DATE '{as_of}'))
+        FROM events""",
+    )
+    return int(events), int(customers)
 
 
 def brand_table(as_of: date) -> str:

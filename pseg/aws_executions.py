@@ -107,11 +107,14 @@ def read_step(client: Any, step: Any) -> StepState:
     job = str(details.get("Arn", "")).rsplit("/", 1)[-1]
     end = step.get("EndTime") or datetime.now(UTC)
     started = step.get("StartTime") or end
+    summary = summarise(client, kind, details, job) if step["StepStatus"] == "Succeeded" else ""
+    if source := step.get("CacheHitResult", {}).get("SourcePipelineExecutionArn"):
+        summary = f"{summary} (as in execution {source.rsplit('/', 1)[-1]}: cached)".strip()
     return StepState(
         name=step["StepName"],
         status=step["StepStatus"],
         seconds=(end - started).total_seconds(),
-        summary=summarise(client, kind, details, job) if step["StepStatus"] == "Succeeded" else "",
+        summary=summary,
         reason=step.get("FailureReason", ""),
         log_group=LOG_GROUPS.get(kind, ""),
         log_stream_prefix=job,

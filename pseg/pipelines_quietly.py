@@ -55,12 +55,38 @@ def start_pipeline(project: Project, kind: Kind, role: str, parameters: dict[str
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pipeline = make_pipeline(project, kind, role)
+        check_parameters(pipeline, parameters)
         pipeline.upsert(role_arn=role)
         options: dict[str, Any] = {"parameters": parameters}
         if from_step:
             options = select_from(pipeline, from_step, parameters)
         with working(f"starting {name}", if_interrupted=f"{name} may have started: pseg pipeline status {name}"):
             return str(pipeline.start(**options).arn)
+
+
+def check_parameters(pipeline: Pipeline, given: dict[str, Any]) -> None:
+    """Refuse a parameter that the pipeline does not have, or a value that can't be one, before anything is started.
+
+    Raises
+    ------
+    SettingsError
+        Naming it, and what there is.
+    """
+    known = {parameter.name: parameter for parameter in pipeline.parameters}
+    for name, value in given.items():
+        if name not in known:
+            raise SettingsError(
+                f"{pipeline.name} has no parameter {name}", where="--set", fix=f"one of: {', '.join(sorted(known))}"
+            )
+        is_count = known[name].parameter_type.value == "Integer"
+        if is_count and not (str(value).isdigit() and 1 <= int(value) <= 100):
+            raise SettingsError(f"{name} = {value!r} is no count", where="--set", fix="a whole number from 1 to 100")
+        if name == "QueryResultUri" and not str(value).startswith("s3://") and value != "none":
+            raise SettingsError(
+                f"{value!r} is not an s3:// address",
+                where=name,
+                fix="name the prefix of a result: s3://.../query_result/",
+            )
 
 
 def select_from(pipeline: Pipeline, from_step: str, parameters: dict[str, Any]) -> dict[str, Any]:

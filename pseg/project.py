@@ -26,6 +26,9 @@ ProjectName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-
 ColumnName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,126}$")]
 OwnColumn = Annotated[str, StringConstraints(min_length=1, max_length=200)]  # of a ready table, as its owner wrote it
 EventType = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
+# no control characters, no line breaks, and nothing that turns the direction of what stands beside it (Unicode UAX 9)
+TEXT = r"^[^\x00-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$"
+Text = Annotated[str, StringConstraints(pattern=TEXT)]
 Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 S3_URI = re.compile(r"s3://[a-z0-9.-]+/.+")
@@ -117,11 +120,11 @@ class GoalTable(Strict):
     is_absent: bool = False
     label: OwnColumn | Literal[""] = ""
     minimum_auc: float = Field(default=0.60, ge=0.5, lt=1)
-    title: str = Field(default="", max_length=80)
-    verb: str = Field(default="do it", max_length=40)
-    past: str = Field(default="did it", max_length=40)
-    noun: str = Field(default="people who do it", max_length=40)
-    one: str = Field(default="person who does it", max_length=40)
+    title: Text = Field(default="", max_length=80)
+    verb: Text = Field(default="do it", max_length=40)
+    past: Text = Field(default="did it", max_length=40)
+    noun: Text = Field(default="people who do it", max_length=40)
+    one: Text = Field(default="person who does it", max_length=40)
     better: Literal[1, -1] = 1
 
     def to_settings(self) -> Goal:
@@ -162,14 +165,14 @@ class PrivacyTable(Strict):
 class ReportTable(Strict):
     """How the report names the two parties."""
 
-    brand: str = Field(default="", max_length=80)
-    partner: str = Field(default="the partner", max_length=80)
+    brand: Text = Field(default="", max_length=80)
+    partner: Text = Field(default="the partner", max_length=80)
 
 
 class MoneyTable(Strict):
     """What a contact costs and a conversion brings; without them the report speaks of people only."""
 
-    currency: str = Field(default="$", min_length=1, max_length=3)
+    currency: Text = Field(default="$", min_length=1, max_length=3)
     cost_per_contact: float | None = Field(default=None, ge=0)
     value_per_conversion: float | None = Field(default=None, ge=0)
     partner_fee_per_1000: float | None = Field(default=None, ge=0)
@@ -209,7 +212,7 @@ class Project(Strict):
 
     name: ProjectName
     as_of: date | None = None
-    notice: str = ""
+    notice: Text = ""
     tables: Tables
     columns: Columns = Columns()
     query: QueryTable = QueryTable()
@@ -244,6 +247,11 @@ class Project(Strict):
                 raise ValueError(f"goal {goal.name}: with tables.customers a goal has a label, no event and no horizon")
             if not self.is_ready_table and (goal.label or not goal.event or not goal.horizon_days):
                 raise ValueError(f"goal {goal.name}: with tables.events a goal has event and horizon_days, no label")
+        for segment in self.segments:
+            if not self.tables.contacts and segment.channel not in ("", "CUSTOM"):
+                raise ValueError(
+                    f"segment {segment.name}: without tables.contacts nobody has an {segment.channel} address"
+                )
         if not self.is_ready_table and self.columns != Columns():
             raise ValueError("[columns] describes a ready table; events and contacts have fixed names")
         if self.columns.time and not self.columns.split and self.aws.processing_instances > 1:

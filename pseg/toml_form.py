@@ -21,6 +21,7 @@ MEANINGS = {
     "tuple_type": "must be a list, as [...]",
     "model_type": "must be a table, as [name] on a line of its own",
     "missing": "is missing",
+    "string_pattern_mismatch": "has a character that may not be there",
 }
 
 

@@ -143,10 +143,9 @@ def show_results(run: RunManifest, project: Project, state: ExecutionState, path
                 f"{s.people:,}",
                 f"{s.expected:,.0f}",
                 f"({s.expected_low:,.0f} to {s.expected_high:,.0f})",
-                file.key,
+                f"{s.files[0].key}{f' and {len(s.files) - 1} more' if len(s.files) > 1 else ''}" if s.files else "none",
             )
             for _, s in segments
-            for file in s.files
         ],
         right=(1, 2),
     )
@@ -160,7 +159,13 @@ def show_results(run: RunManifest, project: Project, state: ExecutionState, path
 
 def left_behind(state: ExecutionState) -> str:
     """Say what a run that did not succeed left in the account."""
-    done = [s.name for s in state.steps if s.status == "Succeeded" and s.name.startswith(("Register", "Publish"))]
+    done = [
+        step.name
+        for step in state.steps
+        if step.status == "Succeeded"
+        and step.name.startswith(("Register", "Publish"))
+        and not step.summary.startswith("nothing published")
+    ]
     return f"what stands: {', '.join(done)}" if done else "nothing was registered or published"
 
 

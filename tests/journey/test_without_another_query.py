@@ -97,6 +97,24 @@ def test_result_that_is_paid_for_is_read_instead_of_a_new_query(
     assert "the query result is empty" in nowhere.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--set", "Nope=1"), "again-train has no parameter Nope"),
+        (("--set", "ProcessingInstanceCount=two"), "ProcessingInstanceCount = 'two' is no count"),
+        (("--set", "ProcessingInstanceCount=0"), "ProcessingInstanceCount = '0' is no count"),
+        (("--query-result-uri", "nonsense"), "'nonsense' is not an s3:// address"),
+    ],
+    ids=["unknown", "no number", "nobody", "no address"],
+)
+def test_parameter_that_can_not_be_is_refused_before_anything_starts(
+    project: Path, pseg: Pseg, options: tuple[str, str], words: str
+) -> None:
+    done = pseg("pipeline", "start", "again-train", "--project", str(project), "--no-wait", *options)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
 def test_custom_rule_runs_the_template_that_the_partner_allowed(
     tmp_path: Path, pseg: Pseg, exports: dict[str, str]
 ) -> None:

@@ -265,3 +265,36 @@ def test_unknown_channel_is_refused(tmp_path: Path) -> None:
     write_table(tmp_path / "input", "contacts", tables["contacts"].assign(channel_type="email"))
     with pytest.raises(ContractError, match="another value than EMAIL, SMS"):
         build(tmp_path)
+
+
+def test_events_after_the_date_are_not_used_and_counted(tmp_path: Path) -> None:
+    tables = write_inputs(tmp_path / "input")
+    later = (
+        tables["events"]
+        .head(7)
+        .assign(
+            customer_key=["only-later"] * 3 + tables["events"]["customer_key"].tolist()[:4],
+            event_time=pd.Timestamp("2300-01-01", tz="UTC"),
+        )
+    )
+    write_table(tmp_path / "input", "events", pd.concat([tables["events"], later]))
+    summary = build_features(Job(SETTINGS, AS_OF, tmp_path / "input", tmp_path / "out", is_training=False))
+    assert f"7 events after {AS_OF} not used (1 customers have no others)" in summary
+    assert "only-later" not in set(shards(tmp_path / "out")["User.UserId"])
+
+
+def test_one_event_from_the_future_does_not_hide_that_the_others_end_early(tmp_path: Path) -> None:
+    tables = write_inputs(tmp_path / "input")
+    events = tables["events"]
+    known = events[events["event_time"].dt.date <= AS_OF - timedelta(days=15)]
+    future = known.tail(1).assign(event_time=pd.Timestamp("2300-01-01", tz="UTC"))
+    write_table(tmp_path / "input", "events", pd.concat([known, future]))
+    with pytest.raises(ContractError, match="the events end on"):
+        build(tmp_path)
+
+
+def test_segment_for_a_channel_that_nobody_has_is_refused_by_name(tmp_path: Path) -> None:
+    write_inputs(tmp_path / "input")
+    settings = replace(SETTINGS, segments=(replace(SETTINGS.segments[0], channel="SMS"),))
+    with pytest.raises(ContractError, match="segment likely_buyers is for SMS, and nobody can be written to there"):
+        build(tmp_path, settings)

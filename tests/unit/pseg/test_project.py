@@ -199,3 +199,21 @@ def test_table_that_is_not_there_is_named_with_file_and_key(tmp_path: Path, tabl
         project.location(table)
     assert caught.value.where == str(tmp_path / "project.toml")
     assert "Parquet file" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "text", ["\\u202eabc", "line\\nbreak", "\\u2067x"], ids=["right to left", "line break", "isolate"]
+)
+def test_words_that_would_turn_or_break_what_stands_beside_them_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"goals.0.past: has a character that may not be there"):
+        read_project(written(tmp_path, goals=GOAL + f'\npast = "{text}"'))
+    assert read_project(written(tmp_path, goals=GOAL + '\npast = "קנה שוב, «déjà» 買"')).goals[0].past.startswith("קנה")
+
+
+def test_channel_without_contacts_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    goal = '[[goals]]\nname = "buy"\nlabel = "y"'
+    segment = '[[segments]]\nname = "mail"\ngoal = "buy"\nchannel = "EMAIL"'
+    with pytest.raises(SettingsError, match=r"segment mail: without tables.contacts nobody has an EMAIL address"):
+        read_project(
+            written(tmp_path, tables='[tables]\ncustomers = "c.parquet"', query="", goals=goal, segments=segment)
+        )
