@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -32,8 +33,9 @@ def kill_when_seen(state_dir: Path, module: str) -> threading.Thread:
             for process in psutil.process_iter(["cmdline"]):
                 command = process.info["cmdline"] or []
                 if module in command and any(str(state_dir) in part for part in command):
-                    os.kill(process.pid, signal.SIGKILL)
-                    return
+                    with contextlib.suppress(ProcessLookupError):  # it ended by itself: wait for the next
+                        os.kill(process.pid, signal.SIGKILL)
+                        return
             time.sleep(0.02)
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -51,7 +53,10 @@ def manifests_in(exports: dict[str, str], project: str) -> list[str]:
         region_name="us-east-1",
     )
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=f"pseg-{project}-data", Prefix=f"{project}/runs/")
-    keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    try:
+        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    except s3.exceptions.NoSuchBucket:  # interrupted before there was one
+        return []
     return [key for key in keys if key.endswith("manifest.json") and "/report/" not in key]
 
 
