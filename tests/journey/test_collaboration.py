@@ -126,7 +126,7 @@ def test_two_parties_agree_by_list_train_and_part(parties: Parties) -> None:
     refused = parties.train(code=1)["error"]
     assert refused["what"] == "QueryCleanRooms failed"
     assert "partner_attributes" in refused["why"]
-    assert "not associated" in refused["why"]
+    assert "unknown-table" in refused["why"]
     (gone,) = parties.missing(parties.brand)
     assert (gone["who"], gone["fix"]) == ("partner", "pseg collaboration join partner.toml")
     assert parties.partner("collaboration", "join")["is_ready"]

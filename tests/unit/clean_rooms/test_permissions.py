@@ -158,11 +158,17 @@ CASES: list[tuple[str, Taking, list[str], list[str], str]] = [
         ["analysistemplate/"],
         "ANALYSIS_TEMPLATES_NOT_CONFIGURED",
     ),
-    ("CUSTOM", take_other_template, ["not allow", "template"], ["does not allow", "analysistemplate/"], ""),
+    (
+        "CUSTOM",
+        take_other_template,
+        ["custom-template-not-allowed", "partner_attributes"],
+        ["does not allow", "analysistemplate/"],
+        "",
+    ),
 ]
 for kind in ("LIST", "CUSTOM"):
     CASES += [
-        (kind, take_association, ["partner_attributes", "not associated"], ["not associated"], ""),
+        (kind, take_association, ["partner_attributes", "unknown-table"], ["not associated"], ""),
         (
             kind,
             take_association_rule,

@@ -96,7 +96,7 @@ def test_template_runs_with_its_parameters(accounts: TwoAccounts, room: Room, ru
     assert query["sqlParameters"] == {"analysisTemplateArn": arn, "parameters": {"limit": "50"}}
     assert [row["age"] for row in room.rows(query)] == [53, 64]  # type: ignore[arg-type]
     before = queries(room)
-    with pytest.raises(client.exceptions.ValidationException, match="limit has neither a value nor a default"):
+    with pytest.raises(client.exceptions.ValidationException, match="limit has neither value nor default"):
         run(TemplateRun(arn))
     assert queries(room) == before
 
