@@ -15,11 +15,9 @@ from contracts.errors import ContractError
 from contracts.run_settings import Words
 
 FILE_NAME = "evaluation.json"
-TOTAL_TOLERANCE = (
-    0.10  # of the rate that happened, and points beyond a tenth's range: more, and nobody can plan with it
-)
+# How far predictions may be off: of the rate that happened, and in points beyond a tenth's range.
+TOTAL_TOLERANCE = 0.10
 TENTH_TOLERANCE = 0.03
-STATES = ("ok", "watch", "stop")
 ALL_SCORES = "all scores"  # the name of the shift that compares the scores themselves
 
 
@@ -77,7 +75,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Reason:
-    """One reason for the quality word: ``state`` is one of ``STATES``."""
+    """One reason for the quality word: ``state`` is ok, watch or stop."""
 
     state: str
     text: str

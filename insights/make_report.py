@@ -95,8 +95,7 @@ def make_report(arguments: argparse.Namespace) -> str:
     processing = arguments.ml_dir / "processing"
     inputs = processing / "input"
     settings = read_run_settings(inputs / "settings")
-    wanted = {settings.goal(name).name for name in arguments.goals.split(",")}
-    goals = [goal.name for goal in settings.goals if goal.name in wanted]
+    goals = [goal.name for goal in settings.goals]
     base = f"{arguments.project_uri.rstrip('/')}/{FOLDERS[arguments.kind]}"
     published = [read_published(f"{base}/{goal}/{MANIFEST_NAME}") for goal in goals]
     manifest = RunManifest(
@@ -118,7 +117,6 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--kind", choices=sorted(FOLDERS), required=True)
     parser.add_argument("--execution-id", required=True)
     parser.add_argument("--project-uri", required=True, help="s3://bucket/project/runs/ID")
-    parser.add_argument("--goals", required=True, help="names of the run's goals, with commas between")
     parser.add_argument("--code-sha256", required=True)
     parser.add_argument("--settings-sha256", required=True)
     arguments = parser.parse_args(argv)

@@ -255,7 +255,6 @@ class Builder:
             [
                 *("--kind", kind, "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
                 *("--project-uri", self.run_uri()),
-                *("--goals", ",".join(goal.name for goal in self.settings.goals)),
                 *("--code-sha256", hash_in(self.locations.code)),
                 *("--settings-sha256", hash_in(self.locations.settings)),
             ],

@@ -59,9 +59,9 @@ def publish(accounts: TwoAccounts, run: RunManifest, prefix: str, folder: str = 
         accounts.s3().put_object(Bucket=BUCKET, Key=key, Body=manifest.to_json())
 
 
-def start(ml_dir: Path, prefix: str, kind: str = "train", goals: str = "buy,lapse") -> int:
+def start(ml_dir: Path, prefix: str, kind: str = "train") -> int:
     """Run the step."""
-    options = {"ml-dir": str(ml_dir), "kind": kind, "execution-id": "run7", "goals": goals}
+    options = {"ml-dir": str(ml_dir), "kind": kind, "execution-id": "run7"}
     options |= {"project-uri": f"s3://{BUCKET}/{prefix}/", "code-sha256": "c0de", "settings-sha256": "5e77"}
     return make_report.main([text for key, value in options.items() for text in (f"--{key}", value)])
 
@@ -73,7 +73,7 @@ def message(ml_dir: Path) -> str:
 def test_report_is_made_from_the_two_documents_beside_it(accounts: TwoAccounts, tmp_path: Path) -> None:
     write_inputs(tmp_path, RICH)
     publish(accounts, RICH, "full")
-    assert start(tmp_path, "full", goals="lapse,buy") == 0
+    assert start(tmp_path, "full") == 0
     assert message(tmp_path) == "45,000 people in 2 segment(s), goals: 2"
     folder = tmp_path / "processing" / "report"
     written = read_run_manifest(folder)
@@ -114,10 +114,10 @@ def test_summary_of_many_failed_goals_fits_into_a_message() -> None:
 
 def test_scoring_run_reads_what_was_published_and_no_candidate(accounts: TwoAccounts, tmp_path: Path) -> None:
     approved = rich_run(1, status="approved")
-    write_inputs(tmp_path, approved)
+    write_inputs(tmp_path, approved, replace(SETTINGS, goals=SETTINGS.goals[:1]))
     publish(accounts, RICH, "score", "candidates")
     publish(accounts, approved, "score", "published")
-    assert start(tmp_path, "score", kind="score", goals="buy") == 0
+    assert start(tmp_path, "score", kind="score") == 0
     assert read_run_manifest(tmp_path / "processing" / "report").manifests == approved.manifests
 
 
@@ -139,9 +139,7 @@ def test_manifest_that_is_none_stops_the_step_and_leaves_no_report(accounts: Two
     assert not (tmp_path / "processing" / "report").exists()
 
 
-def test_missing_evaluation_and_unknown_goal_are_named(tmp_path: Path) -> None:
+def test_missing_evaluation_is_named(tmp_path: Path) -> None:
     write_inputs(tmp_path, rich_run(1))
     assert start(tmp_path, "nothing") == 1
     assert "evaluation-lapse" in message(tmp_path)
-    assert start(tmp_path, "nothing", goals="buy,nonsense") == 1
-    assert "there is no goal named nonsense" in message(tmp_path)
