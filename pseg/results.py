@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -88,12 +90,17 @@ def fetch_prefix(session: boto3.Session, uri: str, folder: Path) -> None:
 
 
 def replace_folder(target: Path, fresh: Path) -> None:
-    """Put the content of ``fresh`` in the place of ``target``, in one move."""
+    """Put the content of ``fresh`` in the place of ``target``, in one move; of two at a time one waits."""
     ready, old = fresh.with_name(f"{fresh.name}.ready"), fresh.with_name(f"{fresh.name}.old")
     shutil.copytree(fresh, ready)
-    if target.exists():
-        target.replace(old)
-    ready.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if target.exists():
+            target.replace(old)
+        ready.replace(target)
+    finally:
+        os.close(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -25,6 +26,14 @@ OWN_ENVIRONMENT = (
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let one command at a time prepare the accounts: what two of them find missing, both would make."""
+    with (state_dir() / "accounts.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def log_path() -> Path:

@@ -67,9 +67,8 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
         aws_secret_access_key=session.partner.secret_access_key,
         region_name=session.region,
     )
-    with working(
-        "preparing both accounts", if_interrupted="the accounts are half prepared; a next run goes on from there"
-    ):
+    left = "the accounts are half prepared; a next run goes on from there"
+    with working("preparing both accounts", if_interrupted=left), embedded.one_at_a_time():
         role = prepare_accounts(project, brand, partner)
     say("estimate $0.00 (embedded)")
     arn = start_pipeline(project, "train", role, {"AsOf": day.isoformat()} if day else {})
