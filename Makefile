@@ -4,11 +4,11 @@
 BIN := .venv/bin
 INSTALL = PYTHON='$(PYTHON)' requirements/install.sh
 
-.PHONY: help demo test test-long test-image lint golden bench bench-partner check fix lock clean install-demo install-dev install-test-image
+.PHONY: help demo test test-long test-image lint golden bench bench-accuracy bench-partner check fix lock clean install-demo install-dev install-bench install-test-image
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: install-demo ## run examples/cdnow end to end on the embedded AWS: no account, no Docker
 	@$(BIN)/pseg run examples/cdnow
@@ -20,7 +20,7 @@ test: install-dev ## run the tests
 IMAGE_ROOMS = contracts clean_rooms processing training inference activation insights
 IMAGE_TESTS = $(wildcard $(IMAGE_ROOMS:%=tests/unit/%)) tests/properties tests/oracle tests/bundle
 
-test-long: install-dev ## truth, fuzz and scale: what takes minutes; figures go to docs/evidence.md
+test-long: install-bench ## truth, fuzz and scale: what takes minutes; figures go to docs/evidence.md
 	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -m long --timeout 3600 -s $(ARGS)
 
 test-image: install-test-image ## run the container rooms' tests on the versions of AWS's XGBoost image
@@ -41,14 +41,19 @@ bench: install-dev ## our steps beside the bare engines at 1M customers x 50 fea
 bench-partner: install-dev ## the partner kit at 10M rows: seconds, rows a second, peak memory
 	@OMP_NUM_THREADS=2 $(BIN)/python -m tests.benchmarks.partner_kit $(ARGS)
 
+bench-accuracy: install-bench ## our models beside LightGBM, CatBoost and others where the truth, or what happened, is known
+	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m tests.benchmarks.accuracy $(ARGS)
+
 check: lint test ## lint and test: what every commit must pass
 
 fix: install-dev ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-install-demo install-dev install-test-image: install-%:
+install-demo install-dev install-bench install-test-image: install-%:
 	@$(INSTALL) $*
+
+install-bench: install-dev
 
 # The dev lock comes first and holds the others to its versions: what the tests ran is what the demo and the images run.
 COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11.4 --fork-strategy fewest \
@@ -59,6 +64,7 @@ COMPILE_LIKE_DEV = $(COMPILE) --constraint requirements/dev.lock
 lock: ## write the locks again from pyproject.toml; with UPGRADE=1 take newer releases
 	@[ -x .venv-lock/bin/uv ] || { python3 -m venv .venv-lock && .venv-lock/bin/python -m pip install --quiet uv==0.13.9; }
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements/dev.lock
+	$(COMPILE_LIKE_DEV) pyproject.toml --extra bench --output-file requirements/bench.lock
 	$(COMPILE_LIKE_DEV) pyproject.toml --extra demo --output-file requirements/demo.lock
 	$(COMPILE_LIKE_DEV) pyproject.toml --extra partner --output-file requirements/partner.lock
 	$(COMPILE_LIKE_DEV) pyproject.toml --extra image --output-file requirements/image.lock

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Put one lock and this project into .venv, once; the lock test-image into .venv-image, which stays apart.
-#                                                           usage: requirements/install.sh demo|dev|test-image
+#                                                           usage: requirements/install.sh demo|dev|bench|test-image
 # Copies of what was installed stay in its folder `installed`; the next call compares them and has nothing to do. The dev
-# lock contains the demo lock (tests/test_packaging.py), so either use finds what it needs after `dev`.
+# lock contains the demo lock (tests/test_packaging.py), so either use finds what it needs after `dev`; `bench` goes on top of
+# `dev`, whose versions it has.
 # PYTHON names the Python to build with; without it the first of python3, python3.12, python3.11 that fits (for test-image
 # python3.12 comes first: AWS's image has it).
 set -eu
@@ -76,7 +77,11 @@ if is_usable && { holds "$lock" || { [ "$lock" = demo ] && holds dev; }; }; then
     exit 0
 fi
 
-if ! { is_usable && [ "$lock" = dev ] && holds demo; }; then
+below= # what the lock goes on top of and leaves as it is
+if [ "$lock" = bench ]; then
+    is_usable && holds dev || refuse "The bench lock goes on top of the dev lock. Fix: make install-bench, which installs both."
+    below=requirements/dev.lock
+elif ! { is_usable && [ "$lock" = dev ] && holds demo; }; then
     find_python
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
         refuse "$python has no venv module. Fix: apt-get install $(basename "$python")-venv  (Debian, Ubuntu), then the same command again."
@@ -89,6 +94,6 @@ printf 'installing once into %-11s' $venv >&2
 logged install_packages
 logged install_project
 mkdir $state
-cp requirements/installer.lock "requirements/$lock.lock" pyproject.toml $state/
+cp requirements/installer.lock "requirements/$lock.lock" $below pyproject.toml $state/
 printf '%s\n' "$PWD" >$state/place
 printf '%36s\n' "$(($(date +%s) - began)) s" >&2

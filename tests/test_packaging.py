@@ -20,7 +20,7 @@ OUR_NAMES = sorted(name for name in PACKAGES if "." not in name)
 NOT_SHIPPED = {"docs", "examples", "notebooks", "tests"}
 
 EXTRAS: dict[str, list[str]] = PYPROJECT["project"]["optional-dependencies"]
-LOCKS = ["demo", "dev", "partner", "image", "test-image", "installer"]
+LOCKS = ["demo", "dev", "bench", "partner", "image", "test-image", "installer"]
 # AWS's XGBoost image 3.2-0; numpy, pandas, pyarrow and scikit-learn are older there than what we develop on
 AWS_IMAGE = {"numpy": "2.1.", "pandas": "2.2.3", "pyarrow": "22.", "scikit-learn": "1.8.", "xgboost": "3.2.0"}
 PIN = re.compile(r"(?P<name>[a-z0-9][a-z0-9.-]*)==(?P<version>[0-9][\w.!+]*)(?: ; (?P<marker>[^\\#/]+))? \\")
@@ -115,7 +115,7 @@ def test_dev_lock_contains_the_demo_lock(system: str, python: str) -> None:
     assert installed("demo") - installed("dev") == set()
 
 
-@pytest.mark.parametrize("extra", ["demo", "dev", "partner", "image", "test-image"])
+@pytest.mark.parametrize("extra", ["demo", "dev", "bench", "partner", "image", "test-image"])
 def test_lock_satisfies_every_requirement_of_its_extra(extra: str) -> None:
     pins = read_pins(extra)
     for requirement in expand(extra):
