@@ -89,7 +89,7 @@ def evaluation_of(settings: RunSettings, goal: str, status: str, model: str, inp
 
 def refusal(evaluation: Evaluation) -> str:
     """Say why a candidate is not published: the checks that it failed."""
-    failed = [check for check in evaluation.checks if not check.is_passed]
+    failed = [check for check in evaluation.checks if check.is_stop]
     reasons = (f"{check.name} {check.found:.3f}, {check.comparison} {check.allowed:.3f}" for check in failed)
     return f"nothing published: {'; '.join(reasons)}"
 

@@ -62,7 +62,8 @@ class ReachPoint:
 class Check:
     """One check that the gate reads: what was found, what is allowed, and whether it passed.
 
-    ``name`` is for machines, ``title`` for people. ``comparison`` is ``at least`` or ``at most``.
+    ``name`` is for machines, ``title`` for people. ``comparison`` is ``at least`` or ``at most``. ``text`` says what
+    was found, whose it is and what to do. One that ``is_warning`` stops nothing, but lowers the quality word.
     """
 
     name: str
@@ -71,6 +72,13 @@ class Check:
     is_passed: bool
     title: str = ""
     comparison: str = "at least"
+    text: str = ""
+    is_warning: bool = False
+
+    @property
+    def is_stop(self) -> bool:
+        """Tell if it stops the model."""
+        return not self.is_passed and not self.is_warning
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,15 @@ class Strength:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """A value with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Gain:
     """Extra positives per 1,000 contacts that the partner's data brings at one reach, with its interval."""
 
@@ -135,17 +152,25 @@ class PartnerValue:
     at_cut: Gain
     gains: tuple[Gain, ...]
     positives: int
+    auc_gain: Interval | None = None
+    average_precision_own: float = 0.0
+    average_precision_both: float = 0.0
+    average_precision_gain: Interval | None = None
 
 
 @dataclass(frozen=True)
 class Shift:
-    """How far one quantity has moved since training (population stability index), with its cause and owner."""
+    """How far one quantity has moved since training (population stability index), with its cause and owner.
+
+    ``newly_missing`` is the share of rows in which it is missing now, less that in which it was missing then.
+    """
 
     name: str
     party: str
     psi: float
     state: str
     cause: str = ""
+    newly_missing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -190,8 +215,8 @@ class Evaluation:
 
     @property
     def is_passed(self) -> bool:
-        """Tell if every check passed."""
-        return all(check.is_passed for check in self.checks)
+        """Tell if no check stops the model."""
+        return not any(check.is_stop for check in self.checks)
 
     def to_json(self) -> bytes:
         """Write the evaluation; ``gate.is_passed`` is 1 or 0, as a pipeline's condition compares numbers."""

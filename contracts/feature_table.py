@@ -24,7 +24,8 @@ from contracts.errors import ContractError
 
 PARQUET_NAME = "feature_table.parquet"
 JSON_NAME = "feature_table.json"
-KEY_COLUMNS = ("customer_key", "snapshot_date", "split")
+TIME_ORDER = "time_order"  # the place of a row's time among all, only where a ready table has a time
+KEY_COLUMNS = ("customer_key", "snapshot_date", "split", TIME_ORDER)
 SPLITS = ("train", "validation", "test")
 LABEL_PREFIX = "label__"
 FINGERPRINT_KEY = b"pseg.fingerprint"
@@ -152,6 +153,27 @@ def read_part(folder: Path, part: str, label: str) -> pa.Table:
             fix="bring more customers, or check goal, label and split in project.toml",
         )
     return rows
+
+
+def read_keys(folder: Path, label: str) -> pa.Table:
+    """Read the key columns of the rows that may be learned from: those that have the label and are not for the test.
+
+    Raises
+    ------
+    ContractError
+        If a file can't be read.
+    """
+    tables = []
+    try:
+        for path in sorted(folder.glob(PARQUET_NAME.replace(".", "*."))):
+            names = [name for name in KEY_COLUMNS if name in pq.read_schema(path).names]
+            is_learned = (pc.field("split") != "test") & pc.field(label).is_valid()
+            tables.append(pq.read_table(path, columns=names, filters=is_learned))
+        return pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowException, OSError) as error:
+        raise ContractError(
+            "the feature table can't be read", where=str(folder), why=str(error), fix="run BuildFeatures again"
+        ) from error
 
 
 def with_categories(table: FeatureTable, rows: pa.Table) -> FeatureTable:

@@ -33,7 +33,8 @@ class RunFacts:
 
     ``customers`` are those of the scoring snapshot, ``matched`` those of them that the partner knows (None without a
     partner). ``drops`` tells, for each channel and for ``ANY_CHANNEL``, why how many customers can't be written to, in
-    the order in which they are taken away; ``scored``, with the same keys, how many are left.
+    the order in which they are taken away; ``scored``, with the same keys, how many are left. The newest partner value
+    in the training table is ``days_after_snapshot`` younger than its snapshot: 0 unless that was allowed.
     """
 
     as_of: str
@@ -45,6 +46,7 @@ class RunFacts:
     query: QueryFacts | None
     drops: dict[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     scored: dict[str, int] = field(default_factory=dict)
+    days_after_snapshot: int = 0
 
     def __add__(self, other: RunFacts) -> RunFacts:
         """Add the counts of another host."""
@@ -54,6 +56,7 @@ class RunFacts:
             self,
             customers=self.customers + other.customers,
             matched=matched,
+            days_after_snapshot=max(self.days_after_snapshot, other.days_after_snapshot),
             drops={channel: add_drops(self, other, channel) for channel in channels},
             scored={channel: self.scored.get(channel, 0) + other.scored.get(channel, 0) for channel in channels},
         )

@@ -115,6 +115,22 @@ class Money:
 
 
 @dataclass(frozen=True)
+class Training:
+    """How models are trained.
+
+    ``accept_features`` are used although a check would stop or drop them. ``tuning`` is ``defaults`` or ``search``,
+    which looks for better parameters for ``search_minutes``. ``max_rows`` customers are learned from and tested on.
+    ``minimum_positives`` of them must have the label, in training as in the test.
+    """
+
+    accept_features: tuple[str, ...] = ()
+    tuning: str = "defaults"
+    search_minutes: int = 30
+    max_rows: int = 1_000_000
+    minimum_positives: int = 50
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """Everything about a project that a container step may depend on.
 
@@ -140,6 +156,7 @@ class RunSettings:
     partner: str = "the partner"
     may_name_partner_columns: bool = True
     money: Money = Money()
+    training: Training = Training()
 
     @property
     def match_keys_uri(self) -> str:

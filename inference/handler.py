@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import xgboost as xgb
 
 from contracts.errors import ContractError
 from contracts.feature_table import FeatureTable, encode, read_feature_table
-from contracts.model_artifact import BOOSTER_NAME, ModelCard, read_model_card
+from contracts.model_artifact import ModelCard, read_model_card
 from contracts.score_shard import read_shard
 from contracts.segment_file import write_scored_csv
+from inference.ensemble import Ensemble, load_ensemble
 
 if TYPE_CHECKING:
     from werkzeug import Response
@@ -27,9 +27,9 @@ CONTENT_TYPE = "application/x-parquet"
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model: its trees, its feature contract and its card."""
+    """A loaded model: its members, its feature contract and its card."""
 
-    booster: xgb.Booster
+    ensemble: Ensemble
     table: FeatureTable
     card: ModelCard
 
@@ -48,16 +48,7 @@ def model_fn(model_dir: str) -> Model:
         raise ContractError(
             "the model was trained on other features than it carries", where=model_dir, fix="train again"
         )
-    try:
-        booster = xgb.Booster(model_file=folder / BOOSTER_NAME)
-    except xgb.core.XGBoostError as error:
-        raise ContractError(
-            "the model's trees can't be read",
-            where=str(folder / BOOSTER_NAME),
-            why=str(error).partition("\n")[0],
-            fix="train again",
-        ) from error
-    return Model(booster, table, card)
+    return Model(load_ensemble(folder), table, card)
 
 
 def transform_fn(model: Model, body: bytes, content_type: str, accept: str) -> tuple[str, str] | Response:
@@ -85,7 +76,7 @@ def transform_fn(model: Model, body: bytes, content_type: str, accept: str) -> t
                 f"content type must be {CONTENT_TYPE}, got {content_type}", fix="send a shard of BuildFeatures"
             )
         rows = read_shard(pa.BufferReader(body), model.table)
-        scores = model.booster.inplace_predict(encode(rows, model.table, where="shard"))
+        scores = model.ensemble.predict(encode(rows, model.table, where="shard"))
         return write_scored_csv(rows, scores, model.card.goal), "text/csv"
     except ContractError as error:
         return refuse(str(error))

@@ -106,7 +106,7 @@ class GoalView:
     @property
     def failed_checks(self) -> tuple[Check, ...]:
         """Checks that stopped the goal."""
-        return tuple(check for check in self.evaluation.checks if not check.is_passed)
+        return tuple(check for check in self.evaluation.checks if check.is_stop)
 
     @property
     def checks(self) -> list[Check]:

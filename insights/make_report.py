@@ -84,7 +84,7 @@ def summarise(manifest: RunManifest) -> str:
 
 def describe_failure(evaluation: Evaluation) -> str:
     """Name a failed goal with its first failed check."""
-    first, *others = [check for check in evaluation.checks if not check.is_passed]
+    first, *others = [check for check in evaluation.checks if check.is_stop]
     found, allowed = figures(first.found, first.allowed)
     more = f", and {len(others)} more" if others else ""
     return f"{evaluation.goal} ({first.name} {found}, {first.comparison} {allowed}{more})"

@@ -179,7 +179,7 @@ class Builder:
         """
         outputs = {"shards": "shards", "run_facts": "run_facts"}
         if purpose == "train":
-            outputs["features"] = "features"
+            outputs |= {"features": "features", "scoring": "scoring"}
         answer = {"query_result": folder(output_of(query, "query_result"))} if query else {}
         return self.process(
             "BuildFeatures",
@@ -280,9 +280,7 @@ class Builder:
                 "TrainingInputMode": "File",
                 "ContainerEntrypoint": ["python3", "-m", "training.train"],
                 "ContainerArguments": ["--ml-dir", ML_DIR, "--goal", goal.name],
-                "MetricDefinitions": [
-                    {"Name": name, "Regex": f"{name}=([0-9.]+)"} for name in ("rounds", "validation_logloss")
-                ],
+                "MetricDefinitions": [{"Name": name, "Regex": f"{name}=([0-9.]+)"} for name in ("rounds", "logloss")],
             },
             "Environment": {"PYTHONPATH": f"{data}/code"},
             "RoleArn": self.role,
@@ -312,20 +310,22 @@ class Builder:
         return RequestStep(name, StepTypeEnum.TRAINING, request, cache=CACHE, retry_policies=JOB_RETRIES)
 
     def evaluate(self, goal: Goal, features: RequestStep, train: RequestStep) -> tuple[RequestStep, PropertyFile]:
-        """Evaluate a model; its property file is what the gate reads."""
+        """Evaluate a model; its property file is what the gate reads.
+
+        Never cached: it compares with the model that is approved now.
+        """
         file = PropertyFile(name="Evaluation", output_name="evaluation", path="evaluation.json")
         step = self.process(
             f"Evaluate{camel(goal.name)}",
             "training.evaluate",
-            ["--goal", goal.name],
+            ["--goal", goal.name, "--package-group", package_group(self.settings.project, goal.name)],
             {
                 "model": train.properties.ModelArtifacts.S3ModelArtifacts,
-                "features": folder(output_of(features, "features")),
+                **{name: folder(output_of(features, name)) for name in ("features", "scoring", "run_facts")},
             },
             {"evaluation": f"evaluation/{goal.name}"},
             image=self.machines.xgboost_image,
             property_files=[file],
-            cache=CACHE,
         )
         return step, file
 

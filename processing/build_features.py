@@ -23,9 +23,9 @@ import duckdb
 from contracts.contacts import CONTACTS
 from contracts.errors import ContractError, SettingsError
 from contracts.events import EVENTS
-from contracts.feature_table import JSON_NAME, LABEL_PREFIX, SPLITS, FeatureTable, parquet_name
+from contracts.feature_table import JSON_NAME, LABEL_PREFIX, SPLITS, TIME_ORDER, FeatureTable, parquet_name
 from contracts.job import read_host, run_job
-from contracts.query_result import query_result_contract
+from contracts.query_result import KEY, query_result_contract
 from contracts.run_facts import QueryFacts, RunFacts, write_run_facts
 from contracts.run_settings import RunSettings, read_run_settings
 from contracts.score_shard import write_shards
@@ -36,6 +36,7 @@ from processing.snapshot import Snapshot, take_snapshot
 from processing.sql import connect, literal, one_row, quoted
 
 ROW_GROUP_ROWS = 122_880
+SAMPLE_ROWS = 100_000  # of today's customers, for the comparison with those learned from
 UNDATED = "undated"
 
 
@@ -67,8 +68,22 @@ def read_inputs(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
         features.register_events(connection, parquet_files(job.inputs / "events", EVENTS.name), job.host, job.hosts)
 
 
-def training_parts(connection: duckdb.DuckDBPyConnection, job: Job) -> tuple[list[str], Snapshot, list[str]]:
-    """Write the SELECTs that make the training table; return them, a snapshot for its contract, and the dates."""
+@dataclass(frozen=True)
+class TrainingParts:
+    """The SELECTs that make the training table, its snapshots (the last gives the contract), and their dates."""
+
+    selects: list[str]
+    snapshots: list[Snapshot]
+    days: list[str]
+
+    @property
+    def days_after(self) -> int:
+        """Days by which the newest partner value is younger than its snapshot."""
+        return max((snapshot.join.days_after for snapshot in self.snapshots if snapshot.join), default=0)
+
+
+def training_parts(connection: duckdb.DuckDBPyConnection, job: Job) -> TrainingParts:
+    """Take the training snapshots and write their SELECTs."""
     settings = job.settings
     if settings.customers:
         snapshot = take_snapshot(connection, settings, job.as_of)
@@ -77,12 +92,14 @@ def training_parts(connection: duckdb.DuckDBPyConnection, job: Job) -> tuple[lis
         names = ", ".join(f"s.{quoted(column.name)}" for column in snapshot.columns)
         day = f"DATE '{job.as_of}'" if job.as_of else "NULL::DATE"
         labelled = " OR ".join(f"c.{quoted(goal.label)} IS NOT NULL" for goal in settings.goals)
-        part = f"""SELECT c.customer_key, {day} AS snapshot_date, {split} AS split, {labels}, {names}
+        time = settings.customers.time
+        order = f", rank() OVER (ORDER BY c.{quoted(time)})::INTEGER AS {TIME_ORDER}" if time else ""
+        part = f"""SELECT c.customer_key, {day} AS snapshot_date, {split} AS split{order}, {labels}, {names}
             FROM all_customers c JOIN {snapshot.view} s USING (customer_key) WHERE {labelled}"""
-        return [part], snapshot, [str(job.as_of)] if job.as_of else []
+        return TrainingParts([part], [snapshot], [str(job.as_of)] if job.as_of else [])
     if job.as_of is None:
         raise SettingsError("events need a date to look back from", where="AsOf", fix="start with AsOf = YYYY-MM-DD")
-    parts, days = [], []
+    parts, snapshots, days = [], [], []
     for goals, dates in features.training_dates(settings, job.as_of):
         features.refuse_censored_labels(connection, goals[0], job.as_of)
         for date_ in dates:
@@ -94,21 +111,24 @@ def training_parts(connection: duckdb.DuckDBPyConnection, job: Job) -> tuple[lis
                 f"SELECT customer_key, DATE '{date_}' AS snapshot_date, {split} AS split, {labels}, {names} "
                 f"FROM {snapshot.view}"
             )
+            snapshots.append(snapshot)
             days.append(str(date_))
-    return parts, snapshot, sorted(set(days))
+    return TrainingParts(parts, snapshots, sorted(set(days)))
 
 
-def write_training_table(connection: duckdb.DuckDBPyConnection, job: Job, path: Path) -> tuple[FeatureTable, list[str]]:
-    """Write the training table, one row per customer and snapshot, sorted by both; return its contract and its dates.
+def write_training_table(
+    connection: duckdb.DuckDBPyConnection, job: Job, path: Path
+) -> tuple[FeatureTable, TrainingParts]:
+    """Write the training table, one row per customer and snapshot, sorted by both; return its contract and its parts.
 
     Raises
     ------
     ContractError
         If a part is empty or a label never varies in it (with several hosts the training job looks at that).
     """
-    parts, snapshot, days = training_parts(connection, job)
+    parts = training_parts(connection, job)
     labels = ", ".join(LABEL_PREFIX + goal.name for goal in job.settings.goals)
-    union = " UNION ALL ".join(parts)
+    union = " UNION ALL ".join(parts.selects)
     connection.execute(
         f"""COPY (SELECT * FROM ({union}) WHERE split IS NOT NULL ORDER BY customer_key, snapshot_date, {labels})
         TO {literal(str(path))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"""
@@ -116,7 +136,20 @@ def write_training_table(connection: duckdb.DuckDBPyConnection, job: Job, path: 
     connection.from_parquet([str(path)]).create_view("training", replace=True)
     if job.hosts == 1:
         refuse_flat_labels(connection, job.settings)
-    return FeatureTable(tuple(snapshot.columns), features.definition_sha256(job.settings)), days
+    return FeatureTable(tuple(parts.snapshots[-1].columns), features.definition_sha256(job.settings)), parts
+
+
+def write_scoring_sample(connection: duckdb.DuckDBPyConnection, job: Job, snapshot: Snapshot, customers: int) -> None:
+    """Write features of some of today's customers, chosen by their keys: Evaluate looks how far they have moved."""
+    names = ", ".join(quoted(column.name) for column in snapshot.columns)
+    folder = job.outputs / "scoring"
+    folder.mkdir(parents=True, exist_ok=True)
+    share = min(1.0, SAMPLE_ROWS / job.hosts / max(customers, 1))
+    connection.execute(
+        f"""COPY (SELECT {names} FROM {snapshot.view}
+        WHERE ('0x' || sha256('scoring|' || {KEY})[:8])::BIGINT < {share} * 4294967296 ORDER BY {KEY})
+        TO {literal(str(folder / f"scoring-{job.host:04d}.parquet"))} (FORMAT parquet)"""
+    )
 
 
 def refuse_flat_labels(connection: duckdb.DuckDBPyConnection, settings: RunSettings) -> None:
@@ -178,9 +211,11 @@ def build_features(job: Job) -> str:
     with tempfile.TemporaryDirectory(prefix="spill-", dir=outputs) as spill, connect(Path(spill)) as connection:
         read_inputs(connection, job)
         training = Path(spill) / parquet_name(job.host)
-        table, days = write_training_table(connection, job, training) if job.is_training else (None, [])
+        table, parts = write_training_table(connection, job, training) if job.is_training else (None, None)
         snapshot = take_snapshot(connection, job.settings, job.as_of)
         (customers,) = one_row(connection, f"SELECT count(*) FROM {snapshot.base}")
+        if job.is_training:
+            write_scoring_sample(connection, job, snapshot, customers)
         later = features.count_later(connection, job.as_of) if job.as_of and not job.settings.customers else (0, 0)
         contacts = parquet_files(job.inputs / "contacts", CONTACTS.name) if job.settings.has_contacts else []
         register_contacts(connection, contacts, job.settings.customers, snapshot.base)
@@ -197,7 +232,8 @@ def build_features(job: Job) -> str:
             matched=snapshot.join.matched if snapshot.join else None,
             own_columns=own,
             partner_columns=tuple(column.name for column in snapshot.columns if column.party == "partner"),
-            training_dates=tuple(days),
+            training_dates=tuple(parts.days) if parts else (),
+            days_after_snapshot=parts.days_after if parts else 0,
             query=read_query_facts(job.inputs / "query_result"),
             drops=drops,
             scored={channel: endpoints.people.get(channel, 0) for channel in drops},

@@ -18,10 +18,11 @@ from processing.sql import one_row, quoted
 
 @dataclass(frozen=True)
 class PartnerJoin:
-    """How the partner's rows met a snapshot's customers."""
+    """How the partner's rows met a snapshot's customers; the newest value is ``days_after`` younger than the date."""
 
     matched: int
     duplicates: int
+    days_after: int = 0
 
 
 def choose_partner_rows(
@@ -68,7 +69,12 @@ def choose_partner_rows(
             why=f"over {settings.max_duplicate_percent:g} percent: the partner's table has no single row per person",
             fix="ask the partner for one row per identifier and date, or raise [query].max_duplicate_percent",
         )
-    return partner, PartnerJoin(matched, duplicates)
+    days_after = 0
+    if as_of and DATE in settings.partner_columns:
+        (days_after,) = one_row(
+            connection, f"SELECT greatest(0, coalesce(max({DATE}::DATE) - DATE '{as_of}', 0)) FROM {chosen}"
+        )
+    return partner, PartnerJoin(matched, duplicates, days_after)
 
 
 def refuse_later_values(

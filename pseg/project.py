@@ -15,7 +15,7 @@ from contracts.contacts import CHANNEL_TYPES
 from contracts.errors import ContractError, SettingsError
 from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX
 from contracts.query_result import DATE
-from contracts.run_settings import Goal, Money, Query, ReadyTable, RunSettings, Segment, Words
+from contracts.run_settings import Goal, Money, Query, ReadyTable, RunSettings, Segment, Training, Words
 from contracts.table import parquet_files
 from pseg.toml_form import Strict, closest, read_form
 
@@ -189,6 +189,11 @@ class TrainingTable(Strict):
 
     snapshots: int = Field(default=1, ge=1, le=12)
     seed: int = Field(default=7, ge=0)
+    accept_features: tuple[str, ...] = ()
+    max_rows: int = Field(default=1_000_000, ge=1000, le=100_000_000)
+    minimum_positives: int = Field(default=50, ge=10)
+    tuning: Literal["defaults", "search"] = "defaults"
+    search_minutes: int = Field(default=30, ge=1, le=600)
 
 
 class AwsTable(Strict):
@@ -393,6 +398,7 @@ class Project(Strict):
             partner=self.report.partner,
             may_name_partner_columns=self.privacy.name_partner_columns,
             money=Money(**self.money.model_dump()),
+            training=Training(**self.training.model_dump(exclude={"snapshots", "seed"})),
         )
 
     def query_settings(self) -> Query:

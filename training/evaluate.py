@@ -10,31 +10,52 @@ import argparse
 import csv
 import io
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
 
 from contracts.errors import ContractError
-from contracts.evaluation import FILE_NAME, Check, Evaluation
-from contracts.feature_table import FINGERPRINT_KEY, LABEL_PREFIX, FeatureTable, read_feature_table, read_part
+from contracts.evaluation import ALL_SCORES, FILE_NAME, Evaluation, Interval, Shift
+from contracts.feature_table import (
+    FINGERPRINT_KEY,
+    LABEL_PREFIX,
+    TIME_ORDER,
+    FeatureTable,
+    encode,
+    read_feature_table,
+    read_keys,
+    read_part,
+)
 from contracts.job import run_job
 from contracts.model_artifact import unpack
-from contracts.run_settings import Goal, RunSettings, read_run_settings
+from contracts.run_facts import read_run_facts
+from contracts.run_settings import RunSettings, read_run_settings
 from contracts.segment_file import ENDPOINT_COLUMNS, score_column
+from contracts.training_facts import TrainingFacts, read_training_facts
 from inference.handler import CONTENT_TYPE, Model, model_fn, transform_fn
+from training.checks import Split, Tested, check_champion, check_data, check_drift, check_leaks, check_quality
+from training.drift import SOME, compare, psi, shares_of_numbers, state_of
+from training.explain import find_traits, measure_strengths
 from training.quality import (
     Labels,
     Scores,
     auc_interval,
     judge,
     order_by_score,
+    paired_bootstrap,
     summarise_calibration,
     summarise_reach,
     summarise_tenths,
+    weighted_auc,
 )
+from training.sagemaker_model import load_champion
 
 
 def score_through_handler(model: Model, rows: pa.Table, table: FeatureTable) -> Scores:
@@ -61,42 +82,70 @@ def score_through_handler(model: Model, rows: pa.Table, table: FeatureTable) -> 
     return np.array([float(line[column]) for line in csv.DictReader(io.StringIO(answer[0]))])
 
 
-def evaluate(
-    scores: Scores, labels: Labels, keys: list[str], goal: Goal, split: str, model: Model, notice: str
-) -> Evaluation:
-    """Measure scores against what happened.
+@dataclass(frozen=True)
+class Part:
+    """The test customers: their features, encoded, what the model says of them, what happened, and their keys."""
 
-    Parameters
-    ----------
-    scores, labels : ndarray of shape (n_customers,)
-        Propensity scores in [0, 1]; 1 if the goal's event happened, else 0.
-    keys : list of str, length n_customers
-        Customer keys, to order equal scores.
+    matrix: npt.NDArray[np.float32]
+    scores: Scores
+    labels: Labels
+    keys: list[str]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What else there is to judge by: how the parts stand to each other, today's customers, the approved model.
+
+    ``today`` are rows of the scoring snapshot, None where there are none; ``days_after`` is how much younger than its
+    snapshot the newest value learned from is; ``champion`` is the difference to the approved model of this name.
+    """
+
+    split: Split
+    today: pa.Table | None = None
+    days_after: int = 0
+    champion: Interval | None = None
+    champion_name: str = ""
+
+
+def evaluate(part: Part, model: Model, facts: TrainingFacts, settings: RunSettings, evidence: Evidence) -> Evaluation:
+    """Measure scores against what happened, and let every guard look.
 
     Raises
     ------
     ContractError
         If the labels do not vary.
     """
+    goal = settings.goal(model.card.goal)
+    scores, labels = part.scores, part.labels
     if not 0 < labels.sum() < len(labels):
         raise ContractError(
             f"the test part can't judge goal {goal.name}: {int(labels.sum()):,} of {len(labels):,} customers have it",
             fix="bring more events, or check event_type and horizon_days",
         )
-    order = order_by_score(scores, keys)
-    auc, low, high = auc_interval(scores, labels)
+    order = order_by_score(scores, part.keys)
+    auc = auc_interval(scores, labels)
     tenths = summarise_tenths(scores, labels, order)
-    checks = (Check("auc", auc, goal.minimum_auc, auc >= goal.minimum_auc, title="Ranks better than its floor"),)
-    positives, rates = int(labels.sum()), (float(scores.mean()), float(labels.mean()))
+    rates = (float(scores.mean()), float(labels.mean()))
+    worst = max((max(t.low - t.predicted, t.predicted - t.high, 0.0) for t in tenths), default=0.0)
+    tested = Tested(len(labels), int(labels.sum()), *auc, *rates, worst)
+    shifts, now_matched = measure_shifts(part, model, facts, evidence.today)
+    checks = (
+        *check_quality(goal, facts, tested),
+        *check_data(goal, settings.training, facts, tested, evidence.split),
+        *check_leaks(settings.training, facts, evidence.days_after, settings.partner_columns_are_static),
+        *check_champion(evidence.champion, evidence.champion_name),
+        *check_drift(shifts, facts, tested, now_matched),
+    )
+    strengths = measure_strengths(model.ensemble, part.matrix, model.table, settings.seed)
     return Evaluation(
         goal=goal.name,
-        notice=notice,
-        split=split,
+        notice=settings.notice,
+        split=split_words(settings),
         people=len(labels),
-        positives=positives,
-        auc=auc,
-        auc_low=low,
-        auc_high=high,
+        positives=tested.positives,
+        auc=auc[0],
+        auc_low=auc[1],
+        auc_high=auc[2],
         average_precision=float(average_precision_score(labels, scores)),
         log_loss=float(log_loss(labels, scores)),
         brier=float(brier_score_loss(labels, scores)),
@@ -105,16 +154,87 @@ def evaluate(
         tenths=tenths,
         calibration=summarise_calibration(scores, labels, order),
         reach=summarise_reach(labels, order),
-        quality=judge((auc, low, high), tenths, checks, positives, rates, goal.words),
+        quality=judge(auc, tenths, checks, tested.positives, rates, goal.words),
         checks=checks,
         words=goal.words,
-        model={
-            "rounds": model.card.rounds,
-            "train_rows": model.card.train_rows,
-            "training_as_of": list(model.card.training_as_of),
-            "fingerprint": model.card.fingerprint,
+        model=describe_model(model, facts),
+        traits={
+            segment.name: find_traits(part.matrix, model.table, best(order, segment.top_percent), strengths)
+            for segment in settings.segments_of(goal.name)
         },
+        strengths=strengths,
+        partner_value=facts.partner_value,
+        shifts=tuple(shifts),
     )
+
+
+def best(order: npt.NDArray[np.int64], percent: float) -> npt.NDArray[np.int64]:
+    """Take the best percent, rounded up as a segment's cut is."""
+    return order[: max(1, int(np.ceil(len(order) * percent / 100)))]
+
+
+def describe_model(model: Model, facts: TrainingFacts) -> dict[str, Any]:
+    """Say what was learned, from what and how."""
+    return {
+        "rounds": model.card.rounds,
+        "parameters": model.card.parameters,
+        "train_rows": model.card.train_rows + model.card.validation_rows,
+        "training_as_of": list(model.card.training_as_of),
+        "fingerprint": model.card.fingerprint,
+        "cross_validated_auc": facts.auc,
+        "linear_weight": facts.linear_weight,
+        "left_out": list(facts.left_out),
+    }
+
+
+def measure_shifts(
+    part: Part, model: Model, facts: TrainingFacts, today: pa.Table | None
+) -> tuple[list[Shift], float | None]:
+    """Compare today's customers, or where there are none the test's, with those learned from.
+
+    The scores are compared with the test's, too: where it is later in time, it is what scoring meets next.
+
+    Returns
+    -------
+    tuple of (list of Shift, float or None)
+        Shifts, the scores' first, and the share of rows in which the partner said anything.
+    """
+    matrix = part.matrix if today is None else encode(today, model.table, where="scoring snapshot")
+    if facts.scores is None:
+        return [], None
+    edges, before = facts.scores.edges, facts.scores.shares
+    found = [psi(before, shares_of_numbers(part.scores, edges))]
+    if today is not None:
+        found.append(psi(before, shares_of_numbers(model.ensemble.predict(matrix), edges)))
+    index = max(found)
+    shifts = [shift for shift in compare(facts.distributions, matrix, model.table) if shift.name not in facts.left_out]
+    moved = max(shifts, key=lambda shift: shift.psi, default=None)
+    cause = f"{moved.name} moved most: {moved.cause}" if moved and moved.cause and index > SOME else ""
+    places = [place for place, feature in enumerate(model.table.features) if feature.party == "partner"]
+    matched = float((~np.isnan(matrix[:, places])).any(axis=1).mean()) if places and len(matrix) else None
+    return [Shift(ALL_SCORES, "", index, state_of(index), cause), *shifts], matched
+
+
+def read_split(folder: Path, label: str, test: pa.Table) -> Split:
+    """Look how the test rows stand to the rows learned from.
+
+    Raises
+    ------
+    ContractError
+        If the feature table can't be read.
+    """
+    learned = read_keys(folder, label)
+    shared = np.intersect1d(
+        learned.column("customer_key").to_numpy(zero_copy_only=False),
+        test.column("customer_key").to_numpy(zero_copy_only=False),
+    )
+    name = TIME_ORDER if TIME_ORDER in test.schema.names else "snapshot_date"
+    times = pa.concat_tables([learned.select([name]), test.select([name])], promote_options="permissive").column(name)
+    if times.null_count or pc.count_distinct(times).as_py() < 2:
+        return Split(len(shared), None)
+    places = np.unique(times.to_numpy(), return_inverse=True)[1]
+    newest = places[: learned.num_rows].max()
+    return Split(len(shared), float((places[learned.num_rows :] < newest).mean()))
 
 
 def split_words(settings: RunSettings) -> str:
@@ -124,25 +244,58 @@ def split_words(settings: RunSettings) -> str:
     return "given" if settings.customers.split else "time" if settings.customers.time else "customer"
 
 
-def run(processing: Path, goal_name: str) -> str:
-    """Do the step's work and return its summary."""
+def read_today(folder: Path) -> pa.Table | None:
+    """Read the sample of the scoring snapshot; None where the step was given none."""
+    paths = sorted(folder.glob("*.parquet"))
+    return pa.concat_tables([pq.read_table(path) for path in paths], promote_options="permissive") if paths else None
+
+
+def compare_with_champion(
+    part: Part, rows: pa.Table, model: Model, group: str, seed: int
+) -> tuple[Interval | None, str]:
+    """Rank the test customers with the newest approved model, too; nothing where there is none that reads them."""
+    found = load_champion(group)
+    if found is None or found.model.card.fingerprint != model.card.fingerprint:
+        return None, ""
+    theirs = score_through_handler(found.model, rows, found.model.table)
+    value = auc_interval(part.scores, part.labels)[0] - auc_interval(theirs, part.labels)[0]
+    low, high = paired_bootstrap(theirs, part.scores, part.labels, weighted_auc, seed)
+    return Interval(value, low, high), found.name
+
+
+def run(processing: Path, goal_name: str, group: str = "") -> str:
+    """Do the step's work and return its summary; ``group`` is where an approved model may be, empty for none."""
     inputs = processing / "input"
     settings = read_run_settings(inputs / "settings")
     goal = settings.goal(goal_name)
-    model = model_fn(str(unpack(inputs / "model" / "model.tar.gz", processing / "model")))
-    table = read_feature_table(inputs / "features")
-    rows = read_part(inputs / "features", "test", LABEL_PREFIX + goal.name)
-    labels = rows.column(LABEL_PREFIX + goal.name).to_numpy().astype(np.int8)
-    keys = rows.column("customer_key").to_pylist()
-    scores = score_through_handler(model, rows, table)
-    result = evaluate(scores, labels, keys, goal, split_words(settings), model, settings.notice)
+    folder = unpack(inputs / "model" / "model.tar.gz", processing / "model")
+    model, facts = model_fn(str(folder)), read_training_facts(folder)
+    label = LABEL_PREFIX + goal.name
+    rows = read_part(inputs / "features", "test", label)
+    part = Part(
+        encode(rows, model.table, where="test customers"),
+        score_through_handler(model, rows, read_feature_table(inputs / "features")),
+        rows.column(label).to_numpy().astype(np.int8),
+        rows.column("customer_key").to_pylist(),
+    )
+    champion, name = compare_with_champion(part, rows, model, group, settings.seed) if group else (None, "")
+    evidence = Evidence(
+        read_split(inputs / "features", label, rows),
+        read_today(inputs / "scoring"),
+        read_run_facts(inputs / "run_facts").days_after_snapshot,
+        champion,
+        name,
+    )
+    result = evaluate(part, model, facts, settings, evidence)
     output = processing / "evaluation"
     output.mkdir(parents=True, exist_ok=True)
     (output / FILE_NAME).write_bytes(result.to_json())
-    verdict = "passed" if result.is_passed else f"below its floor {goal.minimum_auc:.3f}"
+    stopped = [check for check in result.checks if check.is_stop]
+    verdict = f"stopped by {', '.join(check.name for check in stopped)}" if stopped else "passed"
+    word = result.quality.word if result.quality else ""
     return (
-        f"AUC {result.auc:.3f} {verdict}, the top tenth {goal.words.past} {result.tenths[0].lift:.1f} times "
-        f"the average, {result.people:,} test customers"
+        f"{word}: AUC {result.auc:.3f}, the top tenth {goal.words.past} {result.tenths[0].lift:.1f} times the average, "
+        f"{result.people:,} test customers, {len(result.checks)} checks {verdict}"
     )
 
 
@@ -151,10 +304,9 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ml-dir", type=Path, required=True)
     parser.add_argument("--goal", required=True)
-    arguments = parser.parse_args(argv)
-    return run_job(
-        lambda: run(arguments.ml_dir / "processing", arguments.goal), note=arguments.ml_dir / "output" / "message"
-    )
+    parser.add_argument("--package-group", default="", help="where to look for an approved model to compare with")
+    a = parser.parse_args(argv)
+    return run_job(lambda: run(a.ml_dir / "processing", a.goal, a.package_group), note=a.ml_dir / "output" / "message")
 
 
 if __name__ == "__main__":

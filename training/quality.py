@@ -6,6 +6,7 @@ Pure functions of scores and labels. Intervals are 95 %. Sources stand at each f
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ Order = npt.NDArray[np.int64]
 
 Z = 1.959963984540054  # two-sided 95 %
 GROUPS = 12
+RESAMPLES = 200
 JUDGE_POSITIVES = 100
 PLAN_POSITIVES = 500
 BANDS = (
@@ -54,6 +56,20 @@ def auc_interval(scores: Scores, labels: Labels) -> tuple[float, float, float]:
 
     Notes
     -----
+    The variance is DeLong's (see ``placements``).
+    """
+    above, below = placements(scores, labels)
+    spread = sum(float(part.var(ddof=1)) / len(part) for part in (above, below) if len(part) > 1)
+    auc = float(above.mean())
+    half = Z * math.sqrt(spread)
+    return auc, max(0.0, auc - half), min(1.0, auc + half)
+
+
+def placements(scores: Scores, labels: Labels) -> tuple[Scores, Scores]:
+    """Return for each positive the share of negatives below it, and for each negative that of positives above it.
+
+    Notes
+    -----
     DeLong, DeLong, Clarke-Pearson, Biometrics 44(3), 1988, computed by ranks as in Sun and Xu, IEEE Signal Processing
     Letters 21(11), 2014.
     """
@@ -61,10 +77,63 @@ def auc_interval(scores: Scores, labels: Labels) -> tuple[float, float, float]:
     ranks = rankdata(np.concatenate([positive, negative]))
     above = (ranks[: len(positive)] - rankdata(positive)) / len(negative)
     below = 1 - (ranks[len(positive) :] - rankdata(negative)) / len(positive)
-    spread = sum(float(part.var(ddof=1)) / len(part) for part in (above, below) if len(part) > 1)
-    auc = float(above.mean())
-    half = Z * math.sqrt(spread)
-    return auc, max(0.0, auc - half), min(1.0, auc + half)
+    return above, below
+
+
+def paired_auc(first: Scores, second: Scores, labels: Labels) -> tuple[float, float, float]:
+    """Area under the ROC curve of the second ranking less that of the first on the same customers, with its interval.
+
+    Notes
+    -----
+    DeLong's test of two correlated areas (see ``placements``).
+    """
+    (above_first, below_first), (above, below) = placements(first, labels), placements(second, labels)
+    differences = (above - above_first, below - below_first)
+    spread = sum(float(part.var(ddof=1)) / len(part) for part in differences if len(part) > 1)
+    gain, half = float(differences[0].mean()), Z * math.sqrt(spread)
+    return gain, gain - half, gain + half
+
+
+def weighted_auc(labels: Labels, weights: Scores) -> float:
+    """Area under the ROC curve of rows in descending order of score, each counted ``weights`` times."""
+    positives = weights * labels
+    negatives = weights - positives
+    below = negatives.sum() - np.cumsum(negatives)
+    return float((positives * below).sum() / (positives.sum() * negatives.sum()))
+
+
+def weighted_average_precision(labels: Labels, weights: Scores) -> float:
+    """Average precision of rows in descending order of score, each counted ``weights`` times."""
+    positives = weights * labels
+    reached = np.maximum(np.cumsum(weights), 1)
+    return float((positives * np.cumsum(positives) / reached).sum() / positives.sum())
+
+
+def paired_bootstrap(
+    first: Scores, second: Scores, labels: Labels, metric: Callable[[Labels, Scores], float], seed: int
+) -> tuple[float, float]:
+    """Interval of how much better the second ranking is, over resamples of the customers that are the same for both.
+
+    Parameters
+    ----------
+    metric : callable
+        ``weighted_auc`` or ``weighted_average_precision``: of labels in descending order of score, and their weights.
+
+    Notes
+    -----
+    Percentiles of ``RESAMPLES`` resamples, each customer drawn a Poisson(1) number of times (Chamandy et al.,
+    Estimating uncertainty for massive data streams, 2012). Equal scores are ordered at random, the same in all.
+    """
+    generator = np.random.default_rng(seed)
+    shuffle = generator.permutation(len(labels))
+    orders = [shuffle[np.argsort(-scores[shuffle], kind="stable")] for scores in (first, second)]
+    found = []
+    for _ in range(RESAMPLES):
+        weights = generator.poisson(1.0, len(labels)).astype(np.float64)
+        before, after = (metric(labels[order], weights[order]) for order in orders)
+        found.append(after - before)
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def rate_interval(positives: int, people: int) -> tuple[float, float]:
@@ -133,14 +202,17 @@ def judge(
     """
     score, low, high = (100 * (2 * value - 1) for value in auc)
     people = sum(tenth.people for tenth in tenths)
-    if failed := [check for check in checks if not check.is_passed]:
+    if failed := [check for check in checks if check.is_stop]:
         word = "Stopped: " + ", ".join(check.title or check.name for check in failed)
         return Quality(word, score, low, high, "It was not registered, and nobody was chosen with it.")
     if positives < JUDGE_POSITIVES:
         word = f"Too little data to judge: {positives:,} {words.noun}, {JUDGE_POSITIVES} needed"
         return Quality(word, score, low, high, "Bring more customers, or wait for more of them.")
     place = next(number for number, (top, _, _) in enumerate(BANDS) if low < top)
-    caps = cap_reasons(tenths, positives, rates, words)
+    caps = [
+        *cap_reasons(tenths, positives, rates, words),
+        *(check.text or check.title for check in checks if check.is_warning and not check.is_passed),
+    ]
     if caps:
         place = min(place, 1)
     reasons = [

@@ -1,9 +1,10 @@
-"""A registered model, opened where people read and explore: notebooks and Studio. Not used by any step."""
+"""A registered model: opened where people read and explore, and by Evaluate, to compare a new one with it."""
 
 from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,43 @@ def load_evaluation(arn: str, *, session: boto3.Session | None = None) -> Evalua
     session = session or boto3.Session()
     uri = describe(session, arn)["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
     return parse_evaluation(json.loads(read_object(session.client("s3"), uri)), where=uri)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The approved model that a new one is compared with, and the name of its version."""
+
+    model: Model
+    name: str
+
+
+def load_champion(group: str) -> Champion | None:
+    """Load the newest approved model of a package group; None where none is approved yet.
+
+    Raises
+    ------
+    ServiceError
+        If the registry or the artifact can't be read.
+    """
+    session = boto3.Session()
+    try:
+        found = session.client("sagemaker").list_model_packages(
+            ModelPackageGroupName=group,
+            ModelApprovalStatus="Approved",
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            MaxResults=1,
+        )["ModelPackageSummaryList"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("ValidationException", "ResourceNotFound"):
+            return None  # no model was registered yet: the group does not exist
+        raise ServiceError(
+            "the model registry can't be read", where=group, why=str(error), fix="let the role list model packages"
+        ) from error
+    if not found:
+        return None
+    arn = found[0]["ModelPackageArn"]
+    return Champion(load_model(arn, session=session), f"version {arn.rpartition('/')[2]}")
 
 
 def describe(session: boto3.Session, arn: str) -> Any:

@@ -1,9 +1,8 @@
-"""Training job: a feature table becomes a small regularised XGBoost model of one goal.
+"""Training job: a feature table becomes a calibrated model of one goal, with what training found out about its rows.
 
 Comes in: channels ``features``, ``settings`` and ``code`` (the bundle this runs from). Goes out: the model artifact.
-XGBoost's own defaults (depth 6, rate 0.3, no regularisation to speak of) overfit tables of some ten thousand customers,
-so trees here are shallow, slow and stopped early on the validation part. Classes are neither weighted nor resampled:
-either would bend the probabilities that everything after this relies on.
+Nothing is judged here: what looks wrong is measured, and Evaluate decides. A feature that is a date in disguise is
+left out, unless it is accepted by name.
 """
 
 from __future__ import annotations
@@ -12,71 +11,121 @@ import argparse
 import logging
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import xgboost as xgb
 
-from contracts.feature_table import (
-    LABEL_PREFIX,
-    PARQUET_NAME,
-    FeatureTable,
-    encode,
-    read_feature_table,
-    read_part,
-    with_categories,
-)
+from contracts.evaluation import PartnerValue
+from contracts.feature_table import LABEL_PREFIX, read_feature_table, read_part
 from contracts.job import run_job
-from contracts.model_artifact import BOOSTER_NAME, CODE_DIR, JSON_NAME, ModelCard
-from contracts.run_settings import Goal, read_run_settings
+from contracts.model_artifact import CODE_DIR, JSON_NAME, ModelCard
+from contracts.run_settings import Goal, RunSettings, read_run_settings
+from contracts.training_facts import FILE_NAME, TrainingFacts, Trial
+from training.drift import SCORES, measure_distributions, measure_numbers
+from training.folds import random_folds, usable
+from training.learn import SMALL_ROWS, Learned, Sample, calibrated, learn_sample, leave_out, select_party, take_sample
+from training.partner_value import measure_partner_value
+from training.probes import find_disguised, measure_singles, probe_shuffled
+from training.quality import auc_interval
+from training.trees import cross_validate
 
-PARAMETERS: dict[str, Any] = {
-    "objective": "binary:logistic",
-    "eval_metric": "logloss",
-    "tree_method": "hist",
-    "max_depth": 3,
-    "eta": 0.05,
-    "min_child_weight": 10,
-    "lambda": 5.0,
-    "subsample": 0.8,
-    "colsample_bytree": 0.8,
-}
+PARTNER = "partner"
+DEFAULT_CUT = 10.0  # percent, of a goal that fills no segment
+GAP_FOLDS = 2  # enough to compare a random split with one in time
+
 logger = logging.getLogger(__name__)
 
-MAX_ROUNDS = 2000
-PATIENCE_ROUNDS = 50
+
+@dataclass(frozen=True)
+class Trained:
+    """A model and what training found out."""
+
+    learned: Learned
+    facts: TrainingFacts
 
 
-def make_matrix(rows: pa.Table, table: FeatureTable, goal: Goal, reference: xgb.DMatrix | None) -> xgb.QuantileDMatrix:
-    """Build XGBoost's binned matrix with the goal's label; validation uses the bins of training (``reference``).
+def read_rows(folder: Path, label: str) -> pa.Table:
+    """Read the parts that may be learned from, sorted, so that neither files nor hosts change a model."""
+    parts = [read_part(folder, part, label) for part in ("train", "validation")]
+    rows = pa.concat_tables(parts, promote_options="permissive")
+    return rows.sort_by([("customer_key", "ascending"), ("snapshot_date", "ascending")])
 
-    Features go by their place: names are the brand's and the partner's, and may hold what XGBoost forbids in a name.
-    """
-    return xgb.QuantileDMatrix(
-        encode(rows, table, where=PARQUET_NAME),
-        label=rows.column(LABEL_PREFIX + goal.name).to_numpy().astype(np.float32),
-        feature_types=["c" if feature.kind == "category" else "q" for feature in table.features],
-        enable_categorical=True,
-        ref=reference,
+
+def learn_goal(rows: pa.Table, folder: Path, goal: Goal, settings: RunSettings) -> Trained:
+    """Learn one goal's model from rows, and measure what its judges want to know."""
+    sample = take_sample(rows, read_feature_table(folder), LABEL_PREFIX + goal.name, settings.seed)
+    disguised = find_disguised(sample.matrix, sample.table, sample.times)
+    left_out = tuple(sorted({found.feature for found in disguised} - set(settings.training.accept_features)))
+    singles = measure_singles(sample.matrix, sample.labels, sample.table, sample.folds)
+    used = leave_out(sample, left_out) if left_out else sample
+    learned = learn_sample(used, settings.seed)
+    scores = calibrated(learned, used)
+    shuffled = probe_shuffled(
+        used.matrix, used.labels, used.people, used.table, random_folds(used.people, settings.seed)[0], settings.seed
     )
-
-
-def fit(train: xgb.QuantileDMatrix, validation: xgb.QuantileDMatrix, seed: int) -> tuple[xgb.Booster, int]:
-    """Grow trees until the validation part has not improved for ``PATIENCE_ROUNDS``; return the best ones."""
-    booster = xgb.train(
-        {**PARAMETERS, "seed": seed},
-        train,
-        num_boost_round=MAX_ROUNDS,
-        evals=[(validation, "validation")],
-        early_stopping_rounds=PATIENCE_ROUNDS,
-        verbose_eval=100,
+    checked = used.checked
+    facts = TrainingFacts(
+        checked=len(checked),
+        positives=int(used.labels[checked].sum()),
+        auc=auc_interval(scores, used.labels[checked])[0],
+        label_rate=float(used.labels.mean()),
+        match_rate=match_rate(used),
+        is_ordered=used.times is not None and len(used.labels) <= SMALL_ROWS,
+        random_auc=measure_random(used, learned, settings.seed),
+        linear_weight=learned.ensemble.settings.linear_weight,
+        trials=tuple(Trial(trial.parameters, trial.rounds, trial.log_loss) for trial in learned.trials),
+        singles=singles,
+        disguised=disguised,
+        left_out=left_out,
+        shuffled_auc=shuffled[0],
+        shuffled_error=shuffled[1],
+        scores=measure_numbers(SCORES, "", scores),
+        distributions=measure_distributions(used.matrix, used.table),
+        partner_value=measure_value(used, learned, goal, settings),
     )
-    rounds = booster.best_iteration + 1
-    logger.info("rounds=%d validation_logloss=%.5f", rounds, booster.best_score)
-    return booster[:rounds], rounds
+    return Trained(learned, facts)
+
+
+def match_rate(sample: Sample) -> float | None:
+    """Share of the rows in which the partner said anything; None without partner features."""
+    places = [place for place, feature in enumerate(sample.table.features) if feature.party == PARTNER]
+    return float((~np.isnan(sample.matrix[:, places])).any(axis=1).mean()) if places else None
+
+
+def measure_random(sample: Sample, learned: Learned, seed: int) -> float | None:
+    """Rank with customers dealt out at random, where the model was checked in time order: to see what time costs."""
+    if sample.times is None or len(sample.labels) > SMALL_ROWS:
+        return None
+    folds = usable(random_folds(sample.people, seed)[:GAP_FOLDS], sample.labels)
+    if not folds:
+        return None
+    found = cross_validate(sample.matrix, sample.labels, sample.table, folds, learned.parameters, seed)
+    rows = np.concatenate([fold.check for fold in folds])
+    return auc_interval(found.margins[rows], sample.labels[rows])[0]
+
+
+def measure_value(sample: Sample, learned: Learned, goal: Goal, settings: RunSettings) -> PartnerValue | None:
+    """Learn once more without the partner's features, and compare; None where either party has none."""
+    parties = {feature.party for feature in sample.table.features}
+    if PARTNER not in parties or len(parties) == 1:
+        return None
+    own = learn_sample(select_party(sample, "brand"), settings.seed)
+    segments = settings.segments_of(goal.name)
+
+    def by_fold(margins: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
+        return [margins[fold.check] for fold in sample.folds]
+
+    return measure_partner_value(
+        by_fold(own.margins),
+        by_fold(learned.margins),
+        [sample.labels[fold.check] for fold in sample.folds],
+        segments[0].top_percent if segments else DEFAULT_CUT,
+        settings.seed,
+    )
 
 
 def train(ml_dir: Path, goal_name: str) -> str:
@@ -84,29 +133,34 @@ def train(ml_dir: Path, goal_name: str) -> str:
     channels = ml_dir / "input" / "data"
     settings = read_run_settings(channels / "settings")
     goal = settings.goal(goal_name)
-    label = LABEL_PREFIX + goal.name
-    rows = read_part(channels / "features", "train", label)
-    held_out = read_part(channels / "features", "validation", label)
-    table = with_categories(read_feature_table(channels / "features"), rows)
-    matrix = make_matrix(rows, table, goal, None)
-    booster, rounds = fit(matrix, make_matrix(held_out, table, goal, matrix), settings.seed)
+    rows = read_rows(channels / "features", LABEL_PREFIX + goal.name)
+    trained = learn_goal(rows, channels / "features", goal, settings)
+    learned, facts = trained.learned, trained.facts
     model_dir = ml_dir / "model"
-    booster.save_model(model_dir / BOOSTER_NAME)
+    learned.ensemble.save(model_dir)
+    splits = pc.value_counts(rows.column("split")).to_pylist()
+    counts = {pair["values"]: pair["counts"] for pair in splits}
     card = ModelCard(
         goal=goal.name,
-        rounds=rounds,
-        parameters=PARAMETERS,
+        rounds=learned.rounds,
+        parameters={**learned.parameters},
         seed=settings.seed,
-        train_rows=rows.num_rows,
-        validation_rows=held_out.num_rows,
-        positives=int(pc.sum(rows.column(label)).as_py()),
+        train_rows=counts.get("train", 0),
+        validation_rows=counts.get("validation", 0),
+        positives=int(pc.sum(rows.column(LABEL_PREFIX + goal.name)).as_py()),
         training_as_of=tuple(sorted(str(day) for day in pc.unique(rows.column("snapshot_date")).to_pylist() if day)),
-        fingerprint=table.fingerprint,
+        fingerprint=learned.table.fingerprint,
     )
     (model_dir / JSON_NAME).write_bytes(card.to_json())
-    (model_dir / "feature_table.json").write_bytes(table.to_json())
+    (model_dir / FILE_NAME).write_bytes(facts.to_json())
+    (model_dir / "feature_table.json").write_bytes(learned.table.to_json())
     shutil.copytree(channels / "code", model_dir / CODE_DIR, ignore=shutil.ignore_patterns("__pycache__"))
-    return f"{rows.num_rows:,} customers, {card.positives:,} positives, {rounds} rounds"
+    helped = f", {facts.linear_weight:.0%} linear" if facts.linear_weight else ""
+    hidden = f", without {', '.join(facts.left_out)}" if facts.left_out else ""
+    return (
+        f"{rows.num_rows:,} customers, {card.positives:,} positives, {len(facts.trials)} candidate(s), "
+        f"depth {learned.parameters['max_depth']}, {card.rounds} rounds{helped}{hidden}"
+    )
 
 
 def main(argv: list[str]) -> int:

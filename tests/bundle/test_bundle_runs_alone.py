@@ -130,14 +130,15 @@ def test_features_training_evaluation_and_scoring_run_in_their_folders(bundle: P
     (inputs / "model").mkdir(parents=True)
     with tarfile.open(inputs / "model" / "model.tar.gz", "w:gz") as tar:
         tar.add(training / "model", arcname=".")
-    shutil.copytree(features, inputs / "features")
+    for name in ("features", "scoring", "run_facts"):
+        shutil.copytree(building / "processing" / name, inputs / name)
     shutil.copytree(building / "processing" / "input" / "settings", inputs / "settings")
     done = run(bundle, tmp_path, "-m", "training.evaluate", "--ml-dir", judging, "--goal", "buy")
     assert done.returncode == 0, done.stdout + done.stderr
     evaluation = read_evaluation(judging / "processing" / "evaluation" / "evaluation.json")
     assert evaluation.notice == settings.notice
     assert evaluation.auc > 0.6
-    assert (judging / "output" / "message").read_text(encoding="utf-8").startswith(f"AUC {evaluation.auc:.3f}")
+    assert (judging / "output" / "message").read_text(encoding="utf-8").count(f": AUC {evaluation.auc:.3f}, ") == 1
 
     model, scored = training / "model", tmp_path / "shard-00000.parquet.out"
     shard = building / "processing" / "shards" / "shard-00000.parquet"

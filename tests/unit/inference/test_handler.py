@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -80,12 +81,33 @@ def test_answer_has_one_header_and_the_rows_in_their_order(model: Model) -> None
         assert [row[name] for row in found] == shuffled[name].to_pylist()
 
 
-def test_scores_are_the_boosters_own(model: Model, model_dir: Path) -> None:
-    booster = xgb.Booster(model_file=model_dir / "booster.ubj")
+def test_scores_are_the_members_averaged_in_log_odds_and_calibrated(model: Model, model_dir: Path) -> None:
+    booster, document = (
+        xgb.Booster(model_file=model_dir / "booster.ubj"),
+        json.loads((model_dir / "ensemble.json").read_text()),
+    )
     features = encode(SHARD, TABLE, "here")
-    matrix = xgb.DMatrix(features, feature_names=TABLE.names, feature_types=["q", "q", "c"], enable_categorical=True)
-    found = [row["Metrics.buy_score"] for row in score(model, body_of())]
-    assert found == [f"{value:.6f}" for value in booster.predict(matrix)]
+    matrix = xgb.DMatrix(features, feature_types=["q", "q", "c"], enable_categorical=True)
+    margins = booster.predict(matrix, output_margin=True).astype(float)
+    linear, weight = document["linear"], document["linear_weight"]
+    assert 0 < weight <= 1
+    other = np.full(len(margins), linear["intercept"])
+    for row, values in enumerate(features.astype(float)):
+        for term in linear["numbers"]:
+            value = values[term["feature"]]
+            value = np.sign(value) * np.log1p(abs(value)) if term["is_log"] else value
+            scaled = (value - term["centre"]) / term["scale"] * term["coefficient"]
+            other[row] += term["missing"] if np.isnan(value) else scaled
+        for term in linear["categories"]:
+            code = values[term["feature"]]
+            other[row] += term["missing"] if np.isnan(code) else term["coefficients"][int(code)]
+    raw = (1 - weight) * margins + weight * other
+    table = document["calibration"]
+    calibrated = np.interp(raw, table["raw"], table["calibrated"])
+    inside = (raw >= table["raw"][0]) & (raw <= table["raw"][-1])
+    found = np.array([float(row["Metrics.buy_score"]) for row in score(model, body_of())])
+    assert inside.mean() > 0.9
+    assert found[inside] == pytest.approx(1 / (1 + np.exp(-calibrated[inside])), abs=2e-6)
     assert len(set(found)) > 100
 
 
@@ -154,7 +176,7 @@ def test_model_whose_card_belongs_to_other_features_is_refused(model_dir: Path, 
         model_fn(str(copy))
 
 
-@pytest.mark.parametrize("name", ["booster.ubj", "feature_table.json", "model.json"])
+@pytest.mark.parametrize("name", ["booster.ubj", "ensemble.json", "feature_table.json", "model.json"])
 @pytest.mark.parametrize("content", [None, b"", b"junk"], ids=["missing", "empty", "junk"])
 def test_broken_artifact_is_refused(model_dir: Path, tmp_path: Path, name: str, content: bytes | None) -> None:
     copy = shutil.copytree(model_dir, tmp_path / "model")

@@ -14,11 +14,11 @@ import xgboost as xgb
 
 from contracts.feature_table import encode, read_feature_table
 from contracts.model_artifact import read_model_card
+from contracts.training_facts import read_training_facts
 from tests.known_truth import make_customers, train_model, write_training_inputs
 from tests.worlds import SETTINGS
 from training import train
-
-GOAL = SETTINGS.goal("buy")
+from training.learn import learn
 
 
 def split(rows: pa.Table, part: str) -> pa.Table:
@@ -26,16 +26,9 @@ def split(rows: pa.Table, part: str) -> pa.Table:
     return rows.filter(pa.array(value == part for value in rows["split"].to_pylist()))
 
 
-def fit(rows: pa.Table, table: object, seed: int = 7) -> tuple[xgb.Booster, int]:
-    """Train on the train part, stop on the validation part."""
-    matrix = train.make_matrix(split(rows, "train"), table, GOAL, None)  # type: ignore[arg-type]
-    held_out = train.make_matrix(split(rows, "validation"), table, GOAL, matrix)  # type: ignore[arg-type]
-    return train.fit(matrix, held_out, seed)
-
-
-def log_loss(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Mean log loss."""
-    return float(-np.mean(np.where(labels == 1, np.log(scores), np.log(1 - scores))))
+def learned_parts(rows: pa.Table) -> pa.Table:
+    """The rows that may be learned from."""
+    return rows.filter(pa.array(value != "test" for value in rows["split"].to_pylist()))
 
 
 @pytest.fixture(scope="module")
@@ -44,37 +37,25 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_model(tmp_path_factory.mktemp("ml"))
 
 
-def test_rounds_stop_where_validation_is_best() -> None:
-    rows, table, _ = make_customers(3000, seed=5)
-    booster, rounds = fit(rows, table)
-    held_out = split(rows, "validation")
-    matrix, labels = encode(held_out, table, "here"), held_out["label__buy"].to_numpy()
-    losses = [
-        log_loss(labels, booster.inplace_predict(matrix, iteration_range=(0, number)))
-        for number in range(1, rounds + 1)
-    ]
-    assert 20 < rounds < train.MAX_ROUNDS
-    assert booster.num_boosted_rounds() == rounds
-    assert np.argmin(np.round(losses, 5)) + 1 >= rounds - 1
-    assert losses[-1] == pytest.approx(min(losses), abs=1e-5)
-
-
 def test_nothing_to_learn_stops_long_before_something_does() -> None:
     rows, table, _ = make_customers(3000, seed=5)
     labels = np.random.default_rng(9).permutation(rows["label__buy"].to_numpy())
     noise = rows.set_column(rows.column_names.index("label__buy"), "label__buy", pa.array(labels))
-    assert fit(noise, table)[1] < fit(rows, table)[1] / 2
+    found, nothing = (learn(data, table, "label__buy", seed=7) for data in (rows, noise))
+    assert nothing.rounds < found.rounds / 2
+    spread = [np.std(model.predict(encode(rows, model.table, "here"))) for model in (found, nothing)]
+    assert spread[1] < spread[0] / 5
 
 
 def test_probabilities_are_those_of_the_known_truth() -> None:
     rows, table, truth = make_customers(60_000, seed=11)
-    booster, _ = fit(rows, table)
     is_test = np.array(rows["split"].to_pylist()) == "test"
+    model = learn(rows.filter(pa.array(~is_test)), table, "label__buy", seed=7)
     tested = rows.filter(pa.array(is_test))
-    scores, truth = booster.inplace_predict(encode(tested, table, "here")).astype(float), truth[is_test]
+    scores, truth = model.predict(encode(tested, model.table, "here")).astype(float), truth[is_test]
     assert len(scores) > 10_000
     assert abs(scores.mean() - truth.mean()) < 0.01
-    assert np.abs(scores - truth).mean() < 0.03
+    assert np.abs(scores - truth).mean() < 0.02
     for tenth in np.array_split(np.argsort(scores), 10):
         assert scores[tenth].mean() == pytest.approx(truth[tenth].mean(), abs=0.025)
 
@@ -88,14 +69,19 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(model_dir: Path,
 
 def test_card_says_what_the_model_is(model_dir: Path) -> None:
     rows, table, _ = make_customers(3000, seed=5)
-    learned = split(rows, "train")
     card = read_model_card(model_dir)
     assert (card.goal, card.seed, card.fingerprint) == ("buy", SETTINGS.seed, table.fingerprint)
-    assert (card.train_rows, card.validation_rows) == (learned.num_rows, split(rows, "validation").num_rows)
-    assert card.positives == int(learned["label__buy"].to_numpy().sum())
+    assert (card.train_rows, card.validation_rows) == (
+        split(rows, "train").num_rows,
+        split(rows, "validation").num_rows,
+    )
+    assert card.positives == int(learned_parts(rows)["label__buy"].to_numpy().sum())
     assert card.training_as_of == ("2026-04-01",)
     assert card.rounds == xgb.Booster(model_file=model_dir / "booster.ubj").num_boosted_rounds()
     assert read_feature_table(model_dir) == table
+    facts = read_training_facts(model_dir)
+    assert facts.checked == learned_parts(rows).num_rows
+    assert 0.7 < facts.auc < 0.9
 
 
 def test_model_carries_the_code_it_was_trained_with_and_no_bytecode(tmp_path: Path) -> None:
@@ -169,9 +155,9 @@ def test_names_of_features_may_hold_whatever_they_do(tmp_path: Path, model_dir: 
     assert read_feature_table(tmp_path / "model").names == list(names.values())
 
 
-def test_categories_are_those_of_the_training_part_alone(tmp_path: Path) -> None:
+def test_categories_are_those_of_the_rows_learned_from(tmp_path: Path) -> None:
     rows, table, _ = make_customers(3000, seed=5)
-    is_learned = pa.array(part == "train" for part in rows["split"].to_pylist())
+    is_learned = pa.array(part != "test" for part in rows["split"].to_pylist())
     bands = pc.if_else(is_learned, rows["band"], "unheard of")
     rows = rows.set_column(rows.column_names.index("band"), "band", bands)
     write_training_inputs(tmp_path, rows, table)

@@ -1,0 +1,117 @@
+"""How far today's customers have moved from those learned from: the population stability index, cause and owner.
+
+PSI = sum over bins of (now - then) ln(now / then), with shares of equal-sized bins of then; by custom (Siddiqi, Credit
+Risk Scorecards, 2006, ch. 9) below 0.10 is none, from 0.25 much.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.evaluation import ALL_SCORES, Shift
+from contracts.feature_table import FeatureTable
+from contracts.training_facts import Distribution
+
+Values = npt.NDArray[np.floating]
+
+SCORES = ALL_SCORES
+BINS = 10
+MAX_CATEGORIES = 20
+SOME = 0.10
+FLOOR = 1e-4  # the least share a bin counts with, so that an empty one moves the sum, not everything
+
+
+def measure_numbers(name: str, party: str, values: Values) -> Distribution:
+    """Measure the distribution of a number over ten equal groups and the missing.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,)
+        Not finite means missing.
+    """
+    known = values[np.isfinite(values)]
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if len(known) else np.array([])
+    found = tuple(float(edge) for edge in edges)
+    return Distribution(name, party, shares_of_numbers(values, found), edges=found)
+
+
+def shares_of_numbers(values: Values, edges: tuple[float, ...]) -> tuple[float, ...]:
+    """Share out numbers among bins, the missing last."""
+    known = values[np.isfinite(values)].astype(np.float64)
+    counts = np.bincount(np.searchsorted(np.array(edges), known, side="right"), minlength=len(edges) + 1)
+    return tuple(float(count) / max(len(values), 1) for count in (*counts, len(values) - len(known)))
+
+
+def shares_of_codes(codes: Values, kept: int) -> tuple[float, ...]:
+    """Share out category codes among the ``kept`` first, the others, and the missing."""
+    known = codes[~np.isnan(codes)].astype(np.intp)
+    counts = np.bincount(np.minimum(known, kept), minlength=kept + 1)
+    return tuple(float(count) / max(len(codes), 1) for count in (*counts, len(codes) - len(known)))
+
+
+def measure_distributions(matrix: npt.NDArray[np.float32], table: FeatureTable) -> tuple[Distribution, ...]:
+    """Measure every feature.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_rows, n_features), float32
+        As ``contracts.feature_table.encode`` makes it.
+    """
+    found = []
+    for place, feature in enumerate(table.features):
+        values = matrix[:, place]
+        if feature.kind == "number":
+            found.append(measure_numbers(feature.name, feature.party, values))
+        else:
+            kept = feature.categories[:MAX_CATEGORIES]
+            shares = shares_of_codes(values, len(kept))
+            found.append(Distribution(feature.name, feature.party, shares, categories=kept))
+    return tuple(found)
+
+
+def psi(then: tuple[float, ...], now: tuple[float, ...]) -> float:
+    """Return the population stability index of two lists of shares."""
+    first, second = (np.maximum(np.array(shares), FLOOR) for shares in (then, now))
+    return float(((second - first) * np.log(second / first)).sum())
+
+
+def state_of(index: float) -> str:
+    """Say how a shift looks: ok or watch. None alone stops a model: a cohort that grows older moves, and rightly."""
+    return "watch" if index > SOME else "ok"
+
+
+def compare(then: tuple[Distribution, ...], matrix: npt.NDArray[np.float32], table: FeatureTable) -> list[Shift]:
+    """Compare today's rows with the distributions of training, feature by feature, with cause and owner."""
+    by_name = {distribution.name: distribution for distribution in then}
+    shifts = []
+    for place, feature in enumerate(table.features):
+        before = by_name[feature.name]
+        values = matrix[:, place]
+        if feature.kind == "number":
+            shares = shares_of_numbers(values, before.edges)
+        else:
+            shares = shares_of_codes(values, len(before.categories))
+        index = psi(before.shares, shares)
+        cause = cause_of(before, shares) if index > SOME else ""
+        gone = shares[-1] - before.shares[-1]
+        shifts.append(Shift(feature.name, feature.party, index, state_of(index), cause, gone))
+    return shifts
+
+
+def cause_of(before: Distribution, shares: tuple[float, ...]) -> str:
+    """Say in words what moved most, and whose feed to look at."""
+    owner = "the partner's feed" if before.party == "partner" else "your own feed"
+    missing = (before.shares[-1], shares[-1])
+    if abs(missing[1] - missing[0]) > 0.05:
+        return f"missing in {missing[0]:.0%} of the rows then, in {missing[1]:.0%} now: ask whoever runs {owner}"
+    if before.categories:
+        moves = np.array(shares[:-2]) - np.array(before.shares[:-2])
+        place = int(np.abs(moves).argmax())
+        if len(shares) > 2 and shares[-2] - before.shares[-2] > np.abs(moves).max():
+            return f"{shares[-2]:.0%} have a category that training did not know: ask whoever runs {owner}"
+        return f"{before.categories[place]} was {before.shares[place]:.0%} then, is {shares[place]:.0%} now ({owner})"
+    middle = np.arange(len(shares) - 1)
+    known = [np.array(side[:-1]) / max(sum(side[:-1]), FLOOR) for side in (before.shares, shares)]
+    moved = float((known[1] * middle).sum() - (known[0] * middle).sum())
+    return f"values are {'higher' if moved > 0 else 'lower'} than in training ({owner})"

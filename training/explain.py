@@ -1,0 +1,121 @@
+"""Why scores are what they are: what moves them, and who is in a segment, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import xgboost as xgb
+
+from contracts.evaluation import Strength, Trait
+from contracts.feature_table import FeatureTable
+from inference.ensemble import Ensemble
+
+Matrix = npt.NDArray[np.float32]
+Places = npt.NDArray[np.intp]
+
+MAX_ROWS = 5_000
+TRAITS = 6
+STRONGEST = 12  # features that traits are looked for in
+SMALLEST_SHARE = 0.05  # of everyone, that has a trait worth telling
+SMALLEST_DIFFERENCE = 0.05
+
+
+def contributions(ensemble: Ensemble, matrix: Matrix, table: FeatureTable) -> npt.NDArray[np.float64]:
+    """Return what each feature adds to each row's raw margin, in log-odds.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_rows, n_features), float32
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_features), float64
+        Trees: TreeSHAP (Lundberg et al., Nature Machine Intelligence 2, 2020) as XGBoost computes it. Linear member:
+        what the feature adds, less its mean over these rows, which is its SHAP value if features are independent.
+    """
+    types = ["c" if feature.kind == "category" else "q" for feature in table.features]
+    rows = xgb.DMatrix(matrix, feature_types=types, enable_categorical=True)
+    trees = ensemble.booster.predict(rows, pred_contribs=True)[:, :-1].astype(np.float64)
+    linear, weight = ensemble.settings.linear, ensemble.settings.linear_weight
+    if linear is None:
+        return trees
+    added = linear.contributions(matrix)
+    return np.asarray((1 - weight) * trees + weight * (added - added.mean(axis=0)))
+
+
+def measure_strengths(ensemble: Ensemble, matrix: Matrix, table: FeatureTable, seed: int) -> tuple[Strength, ...]:
+    """Measure how much each feature moves the scores: its mean absolute contribution, the strongest first."""
+    rows = matrix
+    if len(matrix) > MAX_ROWS:
+        rows = matrix[np.sort(np.random.default_rng(seed).choice(len(matrix), MAX_ROWS, replace=False))]
+    means = np.abs(contributions(ensemble, rows, table)).mean(axis=0)
+    found = [
+        Strength(feature.name, feature.party, float(mean))
+        for feature, mean in zip(table.features, means, strict=True)
+        if mean > 0
+    ]
+    return tuple(sorted(found, key=lambda strength: (-strength.value, strength.feature)))
+
+
+def find_traits(
+    matrix: Matrix, table: FeatureTable, chosen: Places, strengths: tuple[Strength, ...]
+) -> tuple[Trait, ...]:
+    """Say in words how the chosen differ from everyone, most different first; one trait for each feature at most.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (n_rows, n_features), float32
+        Everyone.
+    chosen : ndarray of shape (n_chosen,), intp
+        Places of those in the segment.
+    """
+    strongest = {strength.feature for strength in strengths[:STRONGEST]}
+    traits = []
+    for place, feature in enumerate(table.features):
+        if feature.name not in strongest:
+            continue
+        best: Trait | None = None
+        for text, has in conditions(feature.name, feature.kind, feature.categories, matrix[:, place]):
+            everyone = float(has.mean())
+            if not SMALLEST_SHARE <= everyone <= 1 - SMALLEST_SHARE:
+                continue
+            people = int(has[chosen].sum())
+            trait = Trait(text, feature.party, people, people / len(chosen), everyone)
+            if best is None or difference(trait) > difference(best):
+                best = trait
+        if best and difference(best) >= SMALLEST_DIFFERENCE:
+            traits.append(best)
+    return tuple(sorted(traits, key=lambda trait: (-difference(trait), trait.text))[:TRAITS])
+
+
+def difference(trait: Trait) -> float:
+    """Return how much more often the segment has it than everyone, as a share."""
+    return trait.in_segment - trait.in_everyone
+
+
+def conditions(
+    name: str, kind: str, categories: tuple[str, ...], values: npt.NDArray[np.float32]
+) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Yield what can be said of one feature, and of whom it is true."""
+    words = name.replace("_", " ")
+    missing = np.isnan(values)
+    yield f"{words}: not known", missing
+    if kind == "category":
+        for code, category in enumerate(categories):
+            yield f"{words}: {category}", values == code
+        return
+    known = values[~missing]
+    if not len(known):
+        return
+    for edge in np.unique(np.quantile(known, [0.25, 0.5, 0.75])):
+        yield f"{words}: {write(edge)} or more", ~missing & (values >= edge)
+        yield f"{words}: {write(edge)} or less", ~missing & (values <= edge)
+
+
+def write(number: float) -> str:
+    """Write a number as people do: three digits that count, no exponent, thousands parted."""
+    if abs(number) >= 100 or float(number).is_integer():
+        return f"{number:,.0f}"
+    return f"{number:.3g}"

@@ -1,0 +1,235 @@
+"""Rows to model: trees and, where it helps, a linear member, chosen and calibrated on rows that they had not seen.
+
+Up to ``SMALL_ROWS`` rows everything is cross-validated and the model learns from all rows; above that, one booster
+learns from the training part and is stopped and calibrated on the validation part. The test part is never here.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xgboost as xgb
+
+from contracts.errors import ContractError
+from contracts.feature_table import PARQUET_NAME, FeatureTable, encode, with_categories
+from inference.ensemble import Ensemble, LinearMember, Settings, sigmoid
+from training import trees
+from training.calibrate import fit_calibration
+from training.folds import Fold, ordered_folds, people_of, random_folds, read_times, usable
+from training.linear import STRENGTHS, fit_linear
+from training.trees import Search
+
+Matrix = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int8]
+Margins = npt.NDArray[np.float64]
+
+SMALL_ROWS = 200_000
+WEIGHTS = np.linspace(0, 1, 11)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows to learn from: matrix of shape (n_rows, n_features), labels, customers and times (None: of one time)."""
+
+    matrix: Matrix
+    labels: Labels
+    people: npt.NDArray[np.int64]
+    times: npt.NDArray[np.int64] | None
+    table: FeatureTable
+    folds: list[Fold]
+
+    @property
+    def checked(self) -> npt.NDArray[np.intp]:
+        """Places of the rows that some fold checks."""
+        return np.concatenate([fold.check for fold in self.folds])
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A model, and what its like, learned without them, said of the rows to check (``margins``; NaN elsewhere)."""
+
+    ensemble: Ensemble
+    table: FeatureTable
+    margins: Margins
+    rounds: int
+    parameters: trees.Parameters
+    trials: tuple[Search, ...]
+
+    def predict(self, matrix: Matrix) -> npt.NDArray[np.float32]:
+        """Score rows; see ``Ensemble.predict``."""
+        return self.ensemble.predict(matrix)
+
+
+@dataclass(frozen=True)
+class Members:
+    """Members and weight that cross-validation chose, with the margins of the checked rows."""
+
+    search: Search
+    trials: tuple[Search, ...]
+    linear_weight: float
+    strength: float
+    margins: Margins
+
+
+def take_sample(rows: pa.Table, table: FeatureTable, label: str, seed: int) -> Sample:
+    """Encode rows and divide them into folds.
+
+    Parameters
+    ----------
+    rows : Table of shape (n_rows, any)
+        Key columns, ``label`` and the features.
+
+    Raises
+    ------
+    ContractError
+        If no fold can be made in which the label varies.
+    """
+    table = with_categories(table, rows)
+    labels = rows.column(label).to_numpy().astype(np.int8)
+    people, times = people_of(rows), read_times(rows)
+    if rows.num_rows > SMALL_ROWS:
+        split = rows.column("split").to_numpy(zero_copy_only=False)
+        folds = [Fold(np.flatnonzero(split == "train"), np.flatnonzero(split == "validation"))]
+    elif times is None:
+        folds = random_folds(people, seed)
+    else:
+        folds = ordered_folds(people, times, seed)
+    folds = usable(folds, labels)
+    if not folds:
+        raise ContractError(
+            f"{label} can't be learned: {int(labels.sum()):,} of {len(labels):,} have it",
+            where=PARQUET_NAME,
+            why="no part of the rows can be held back in which it varies",
+            fix="bring more customers",
+        )
+    return Sample(encode(rows, table, where=PARQUET_NAME), labels, people, times, table, folds)
+
+
+def leave_out(sample: Sample, names: tuple[str, ...]) -> Sample:
+    """Hide features from a model: to it they are missing for everybody, so nothing it learns depends on them."""
+    matrix = sample.matrix.copy(order="K")
+    matrix[:, [feature.name in names for feature in sample.table.features]] = np.nan
+    return replace(sample, matrix=matrix)
+
+
+def select_party(sample: Sample, party: str) -> Sample:
+    """Keep one party's features."""
+    places = [place for place, feature in enumerate(sample.table.features) if feature.party == party]
+    table = replace(sample.table, features=tuple(sample.table.features[place] for place in places))
+    return replace(sample, matrix=sample.matrix[:, places], table=table)
+
+
+def log_loss(margins: Margins, labels: Labels) -> Margins:
+    """Return each row's log loss, ndarray of shape (n_rows,)."""
+    return np.logaddexp(0, np.where(labels == 1, -margins, margins))
+
+
+def check_linear(sample: Sample, strength: float, seed: int) -> Margins:
+    """Return what the linear member says of the checked rows, learned without them."""
+    margins = np.full(len(sample.labels), np.nan)
+    for fold in sample.folds:
+        member = fit_linear(sample.matrix[fold.learn], sample.labels[fold.learn], sample.table, strength, seed)
+        margins[fold.check] = member.margins(sample.matrix[fold.check])
+    return margins
+
+
+def choose_members(sample: Sample, seed: int, parameters: tuple[trees.Parameters, ...] = trees.CANDIDATES) -> Members:
+    """Cross-validate trees, linear member and the weight between them.
+
+    The linear member shares in the score only if the mean loss falls by more than its paired standard error: less than
+    that is not worth a second member.
+    """
+    trials: list[Search] = []
+    best = trees.search_candidates(
+        sample.matrix, sample.labels, sample.table, sample.folds, seed, parameters, trials.append
+    )
+    rows = sample.checked
+    labels = sample.labels[rows]
+    candidates = [(strength, check_linear(sample, strength, seed)) for strength in STRENGTHS]
+    strength, linear = min(candidates, key=lambda pair: float(log_loss(pair[1][rows], labels).mean()))
+    alone = log_loss(best.margins[rows], labels)
+    mixed = [log_loss((1 - w) * best.margins[rows] + w * linear[rows], labels) for w in WEIGHTS]
+    place = int(np.argmin([loss.mean() for loss in mixed]))
+    gain = alone - mixed[place]
+    weight = float(WEIGHTS[place]) if gain.mean() > gain.std() / np.sqrt(len(gain)) else 0.0
+    logger.info("linear weight=%.1f C=%g gain=%.5f", weight, strength, gain.mean())
+    return Members(best, tuple(trials), weight, strength, (1 - weight) * best.margins + weight * linear)
+
+
+def learn_small(sample: Sample, seed: int, parameters: tuple[trees.Parameters, ...] = trees.CANDIDATES) -> Learned:
+    """Choose by cross-validation, then learn from every row."""
+    members = choose_members(sample, seed, parameters)
+    search = members.search
+    booster = trees.grow(
+        trees.bin_matrix(sample.matrix, sample.labels, sample.table), search.rounds, search.parameters, seed
+    )
+    linear: LinearMember | None = None
+    if members.linear_weight:
+        linear = fit_linear(sample.matrix, sample.labels, sample.table, members.strength, seed)
+    return finish(sample, booster, members.linear_weight, linear, members.margins, search, members.trials)
+
+
+def learn_large(sample: Sample, seed: int) -> Learned:
+    """Learn one booster from the training part, stopped and calibrated on the validation part."""
+    (fold,) = sample.folds
+    search, booster = trees.train_once(sample.matrix, sample.labels, sample.table, fold, trees.LARGE, seed)
+    return finish(sample, booster, 0.0, None, search.margins, search, (search,))
+
+
+def finish(
+    sample: Sample,
+    booster: xgb.Booster,
+    weight: float,
+    linear: LinearMember | None,
+    margins: Margins,
+    search: Search,
+    trials: tuple[Search, ...],
+) -> Learned:
+    """Calibrate on the checked rows and put the model together."""
+    rows = sample.checked
+    calibration = fit_calibration(margins[rows], sample.labels[rows])
+    ensemble = Ensemble(booster, Settings(weight, linear, calibration))
+    return Learned(ensemble, sample.table, margins, search.rounds, search.parameters, trials)
+
+
+def learn_sample(sample: Sample, seed: int) -> Learned:
+    """Learn in the way that fits the number of rows."""
+    return learn_large(sample, seed) if len(sample.labels) > SMALL_ROWS else learn_small(sample, seed)
+
+
+def learn(rows: pa.Table, table: FeatureTable, label: str, seed: int) -> Learned:
+    """Learn a model of one label; what notebooks and benchmarks call.
+
+    Parameters
+    ----------
+    rows : Table of shape (n_rows, any)
+        Training and validation parts of a feature table.
+    table : FeatureTable
+        Its contract.
+    label : str
+        Name of the label's column.
+    seed : int
+        The same seed and rows give the same model.
+
+    Returns
+    -------
+    Learned
+        ``table`` has the categories filled in; ``predict`` takes what ``encode`` makes with it.
+
+    Raises
+    ------
+    ContractError
+        If the label can't be learned.
+    """
+    return learn_sample(take_sample(rows, table, label, seed), seed)
+
+
+def calibrated(learned: Learned, sample: Sample) -> npt.NDArray[np.float64]:
+    """Return calibrated probabilities of the checked rows, in the order of ``Sample.checked``."""
+    return sigmoid(learned.ensemble.settings.calibration.apply(learned.margins[sample.checked]))
