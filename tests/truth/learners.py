@@ -7,8 +7,6 @@ chose, or at the settings written here; nobody is tuned on the test rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import redirect_stdout
-from io import StringIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +19,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+import training.learn
 from contracts.feature_table import FeatureTable, encode, with_categories
-from contracts.run_settings import Goal
-from training.train import fit, make_matrix
 
 Matrix = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int8]
@@ -44,14 +41,8 @@ def learn(name: str, rows: pa.Table, table: FeatureTable, label: str, seed: int)
 
 
 def ours(rows: pa.Table, table: FeatureTable, label: str, seed: int) -> Callable[[pa.Table], Scores]:
-    is_held_out = np.random.default_rng(seed).random(rows.num_rows) < 0.25
-    train, held_out = rows.filter(pa.array(~is_held_out)), rows.filter(pa.array(is_held_out))
-    table = with_categories(table, train)
-    goal = Goal(label.removeprefix("label__"), "", 1, 0.5)
-    matrix = make_matrix(train, table, goal, None)
-    with redirect_stdout(StringIO()):
-        booster, _ = fit(matrix, make_matrix(held_out, table, goal, matrix), seed)
-    return lambda fresh: booster.inplace_predict(encode(fresh, table, where="ours"), missing=np.nan).astype(float)
+    model = training.learn.learn(rows, table, label, seed)
+    return lambda fresh: model.predict(encode(fresh, model.table, where="ours")).astype(float)
 
 
 def logistic_regression(matrix: Matrix, labels: Labels, categories: list[int], seed: int) -> Predict:
