@@ -7,6 +7,7 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
 from contracts.evaluation import Gain, Interval, PartnerValue
+from training.learn import Learned, Sample
 from training.quality import Z, auc_interval, paired_auc, paired_bootstrap, weighted_average_precision
 
 Scores = npt.NDArray[np.float64]
@@ -14,6 +15,25 @@ Labels = npt.NDArray[np.int8]
 
 REACHES = (10.0, 20.0, 30.0)
 NEIGHBOURS = 0.25  # of the cut's own size, on each side of it: where the rate at the cut is measured
+
+
+def compare_models(sample: Sample, own: Learned, both: Learned, cut_percent: float, seed: int) -> PartnerValue:
+    """Compare two models of the same sample by what was said of the rows that they were checked on.
+
+    Parameters
+    ----------
+    own, both : Learned
+        Learned without and with the partner's features.
+    cut_percent : float
+        The segment's cut, (0, 100].
+    """
+    return measure_partner_value(
+        [own.margins[fold.check] for fold in sample.folds],
+        [both.margins[fold.check] for fold in sample.folds],
+        [sample.labels[fold.check] for fold in sample.folds],
+        cut_percent,
+        seed,
+    )
 
 
 def measure_partner_value(

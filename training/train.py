@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,7 +27,7 @@ from contracts.training_facts import FILE_NAME, TrainingFacts, Trial
 from training.drift import SCORES, measure_distributions, measure_numbers
 from training.folds import random_folds, usable
 from training.learn import SMALL_ROWS, Learned, Sample, calibrated, learn_sample, leave_out, select_party, take_sample
-from training.partner_value import measure_partner_value
+from training.partner_value import compare_models
 from training.probes import find_disguised, measure_singles, probe_shuffled
 from training.quality import auc_interval
 from training.trees import cross_validate
@@ -115,17 +114,8 @@ def measure_value(sample: Sample, learned: Learned, goal: Goal, settings: RunSet
         return None
     own = learn_sample(select_party(sample, "brand"), settings.seed)
     segments = settings.segments_of(goal.name)
-
-    def by_fold(margins: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
-        return [margins[fold.check] for fold in sample.folds]
-
-    return measure_partner_value(
-        by_fold(own.margins),
-        by_fold(learned.margins),
-        [sample.labels[fold.check] for fold in sample.folds],
-        segments[0].top_percent if segments else DEFAULT_CUT,
-        settings.seed,
-    )
+    percent = segments[0].top_percent if segments else DEFAULT_CUT
+    return compare_models(sample, own, learned, percent, settings.seed)
 
 
 def train(ml_dir: Path, goal_name: str) -> str:

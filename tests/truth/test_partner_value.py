@@ -22,23 +22,21 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from contracts.evaluation import Gain, PartnerValue
-from contracts.feature_table import FeatureTable
-from tests.truth.learners import learn
+from contracts.evaluation import Gain
+from contracts.feature_table import encode
 from tests.truth.synthetic import (
     FRESH_ROWS,
     FRESH_SEED,
     LABEL,
     Population,
     Scores,
-    expected_auc,
     expected_extra,
     make_population,
-    own_columns,
 )
+from training.learn import learn_sample, select_party, take_sample
+from training.partner_value import compare_models
 
 pytestmark = pytest.mark.long
 
@@ -69,22 +67,6 @@ class Run:
         return self.said.low <= 0 <= self.said.high  # "adds nothing" or "can't tell"; below: "makes it worse"
 
 
-def price_partner(rows: pa.Table, table: FeatureTable, percent: float, seed: int) -> PartnerValue:
-    """Stand-in for training.partner_value: five folds, the gain over all of them, and a paired bootstrap."""
-    fold, labels = np.random.default_rng(seed).integers(0, 5, rows.num_rows), rows[LABEL].to_numpy().astype(float)
-    scores = {}
-    for name, contract in (("own", own_columns(table)), ("both", table)):
-        scores[name] = np.empty(rows.num_rows)
-        for number in range(5):
-            is_out = fold == number
-            predict = learn("ours", rows.filter(pa.array(~is_out)), contract, LABEL, seed)
-            scores[name][is_out] = predict(rows.filter(pa.array(is_out)))
-    extra = expected_extra(scores["both"], scores["own"], labels, percent)
-    half = Z * spread_of_draws(scores["both"], scores["own"], labels, percent, seed)
-    auc_own, auc_both = (expected_auc(scores[name], labels) for name in ("own", "both"))
-    return PartnerValue(auc_own, auc_both, Gain(percent, extra, extra - half, extra + half), (), int(labels.sum()))
-
-
 def spread_of_draws(both: Scores, own: Scores, outcome: Scores, percent: float, seed: int) -> float:
     """Standard deviation of the paired estimate over draws of 30,000 customers; probabilities are drawn as labels."""
     rng, found = np.random.default_rng(seed), []
@@ -103,11 +85,10 @@ def fresh_customers(partner_informs: bool) -> Population:
 @cache
 def run(partner_informs: bool, seed: int) -> Run:
     fresh, population = fresh_customers(partner_informs), make_population(SIZE, RATE, partner_informs, seed)
-    said = price_partner(population.rows, population.table, PERCENT, seed).at_cut
-    own, both = (
-        learn("ours", population.rows, table, LABEL, seed)(fresh.rows)
-        for table in (own_columns(population.table), population.table)
-    )
+    sample = take_sample(population.rows, population.table, LABEL, seed)
+    models = [learn_sample(part, seed) for part in (select_party(sample, "brand"), sample)]
+    said = compare_models(sample, *models, PERCENT, seed).at_cut
+    own, both = (model.predict(encode(fresh.rows, model.table, where="fresh")).astype(float) for model in models)
     truth = expected_extra(both, own, fresh.truth, PERCENT)
     found = Run(said, truth, 2 * Z * spread_of_draws(both, own, fresh.truth, PERCENT, seed))
     print(  # noqa: T201
