@@ -61,6 +61,14 @@ class Violation:
     column: str = ""
     is_unsure: bool = False
 
+    def describe(self, sql: str) -> str:
+        """Write it as one sentence: what is wrong, its code, the place in the SQL and what stands there, the rule."""
+        where = f"line {self.place.line}, column {self.place.column}"
+        if self.place.length > 1:
+            start = self.place.column - 1
+            where += f": {sql.split(chr(10))[self.place.line - 1][start : start + self.place.length]}"
+        return f"{self.what} ({self.code}, {where}{self.rule and f'; {self.rule}'})"
+
 
 @dataclass(frozen=True)
 class OutputConstraint:

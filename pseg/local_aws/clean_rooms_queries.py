@@ -128,15 +128,9 @@ def prepare(
 
 def sentence(violation: Violation, sql: str) -> str:
     """Write a violation as the service answers it: in its own words where they are published."""
-    known = [text for text, codes in SERVICE_TEXTS.items() if violation.code in codes]
-    text = f"{known[0].format(violation.column)}: {violation.what}" if known else violation.what
-    where = violation.place
-    place = f"line {where.line}, column {where.column}"
-    if where.length > 1:  # what stands there
-        place += f": {sql.split(chr(10))[where.line - 1][where.column - 1 :][: where.length]}"
+    known = [f"{text.format(violation.column)}: " for text, codes in SERVICE_TEXTS.items() if violation.code in codes]
     doubt = "; not known whether AWS Clean Rooms runs it, so the embedded AWS does not" if violation.is_unsure else ""
-    rule = f"; {violation.rule}" if violation.rule else ""
-    return f"{text} ({violation.code}, {place}{rule}{doubt}); {violation.fix}"
+    return f"{''.join(known)}{violation.describe(sql)}{doubt}; {violation.fix}"
 
 
 def hiding(query: exp.Query, used: Mapping[str, RoomTable]) -> list[str]:

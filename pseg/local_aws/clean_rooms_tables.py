@@ -323,6 +323,11 @@ class Tables(State):
         types = {one["name"]: one["type"] for one in wanted}
         return {"analysisRules": found, "errors": [error | {"type": types[error["name"]]} for error in errors]}
 
+    def list_collaboration_privacy_budgets(self, call: Call, given: Record) -> Record:
+        """List the budgets of a collaboration."""
+        self.collaboration(call, given, joined=True)
+        return {"collaborationPrivacyBudgetSummaries": []}
+
     def schema(self, collaboration: Record, name: str) -> Record:
         """Describe one table of a collaboration."""
         link, table = self.link_named(collaboration, name)

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from clean_rooms.identity import hash_email
-from contracts.errors import ServiceError, SettingsError
+from contracts.errors import ContractError, ServiceError, SettingsError
 from processing.query_clean_rooms import NEW_QUERY, query_clean_rooms
 from pseg.aws_accounts import prepare_accounts
+from pseg.local_aws.session import PARTNER_ACCOUNT
 from pseg.project import Project, read_project
 from tests.embedded_aws import TwoAccounts
 
@@ -105,10 +106,14 @@ def test_missing_sql_file_is_named_before_anything_is_made(accounts: TwoAccounts
     assert "fileless" not in names
 
 
-def test_template_that_lets_an_identifier_out_is_refused_before_it_runs(accounts: TwoAccounts, tmp_path: Path) -> None:
+def test_template_that_lets_an_identifier_out_is_refused_before_it_is_started(
+    accounts: TwoAccounts, tmp_path: Path
+) -> None:
     leaky = SQL.replace("t.visits,", "t.hashed_id AS visits,")
     project = make_project(tmp_path / "leaky", "leaky", sql=leaky)
     prepare_accounts(project, accounts.brand, accounts.partner)
-    client = accounts.brand.client("cleanrooms")
-    with pytest.raises(client.exceptions.ClientError, match=r"Column\(s\) \[hashed_id\] is not allowed in select"):
+    with pytest.raises(ContractError, match="the query breaks analysis rules, so it was not started") as caught:
         run_step(project, tmp_path / "leaky")
+    named = ["hashed_id of partner_attributes may not contribute to the output", PARTNER_ACCOUNT, "line 5, column"]
+    assert all(words in caught.value.why for words in [*named, "disallowedOutputColumns", "custom-disallowed-output"])
+    assert "drop it here" in caught.value.fix

@@ -1,4 +1,4 @@
-"""Every permission counts: taken away, the query fails with its reason, and status names it and who must act."""
+"""Every permission counts: taken away, the query is not started, the service refuses it, status names who must act."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from clean_rooms.agreement import Party
+from clean_rooms.list_query import build_list_query
 from clean_rooms.lookup import associations, find, pages
-from clean_rooms.protected_query import find_membership, make_client
+from clean_rooms.protected_query import TemplateRun, find_membership, make_client
+from clean_rooms.query_check import check_query, refuse_unread
 from clean_rooms.readiness import Finding, find_missing
+from clean_rooms.templates import find_template
 from contracts.errors import PsegError, ServiceError
 from processing.query_clean_rooms import NEW_QUERY, ask_partner, query_clean_rooms
 from pseg.aws_accounts import prepare_accounts
@@ -67,11 +70,34 @@ class World:
         return [one for one in found if one.state == "x"]
 
     def refusal(self) -> str:
-        """Why the query step can't run its query."""
+        """Why the query step can't run its query; none was started, so none is billed."""
         settings = self.project.run_settings()
         assert settings.query is not None
-        with pytest.raises((ClientError, PsegError)) as caught:
+        with pytest.raises(PsegError) as caught:
             ask_partner(settings, settings.query, "refused")
+        membership = find_membership(self.brand, self.project.name)
+        assert self.brand.list_protected_queries(membershipIdentifier=membership)["protectedQueries"] == []
+        return str(caught.value)
+
+    def service_refusal(self) -> str:
+        """Why the service itself refuses the same query, asked without our check."""
+        settings = self.project.run_settings()
+        query = settings.query
+        assert query is not None
+        membership = find_membership(self.brand, self.project.name)
+        sql: dict[str, str] = (
+            {"analysisTemplateArn": find_template(self.brand, membership, query.template)}
+            if self.rule == "CUSTOM"
+            else {"queryString": build_list_query(query)}
+        )
+        s3 = {"resultFormat": "PARQUET", "bucket": settings.results_bucket}
+        with pytest.raises(ClientError) as caught:
+            self.brand.start_protected_query(
+                type="SQL",
+                membershipIdentifier=membership,
+                sqlParameters=sql,
+                resultConfiguration={"outputConfiguration": {"s3": s3}},
+            )
         return str(caught.value)
 
 
@@ -206,13 +232,14 @@ def test_with_every_permission_the_query_runs(
     CASES,
     ids=[f"{rule}-{take.__qualname__.split('.')[0]}-{'-'.join(refused)[:40]}" for rule, take, refused, _, _ in CASES],
 )
-def test_permission_taken_away_stops_the_query_and_status_names_it(
+def test_permission_taken_away_stops_the_query_before_it_starts_and_status_names_it(
     accounts: TwoAccounts, tmp_path: Path, rule: str, take: Taking, refused: list[str], said: list[str], code: str
 ) -> None:
     world = make_world(accounts, tmp_path, rule)
     take(world)
-    text = world.refusal()
-    assert all(word in text for word in refused), text
+    for text in (world.refusal(), world.service_refusal()):
+        assert all(word in text for word in refused), text
+    assert "was not started" in world.refusal()
     missing = world.missing()
     named = [one for one in missing if all(word in one.what for word in said) and one.code == code]
     assert len(named) == 1, missing
@@ -231,6 +258,30 @@ def test_template_that_its_author_deleted_is_the_brands_to_make_again(accounts: 
     (missing,) = world.missing()
     assert (missing.who, missing.fix) == ("brand", "create")
     assert "visit_totals" in missing.what
+
+
+def test_rules_that_cannot_be_read_are_named_and_nothing_is_started(accounts: TwoAccounts, tmp_path: Path) -> None:
+    world = make_world(accounts, tmp_path, "LIST")
+    membership = find_membership(world.brand, world.project.name)
+    absent = f"arn:aws:cleanrooms:us-east-1:{BRAND_ACCOUNT}:membership/{membership}/analysistemplate/{'0' * 8}"
+    with pytest.raises(ServiceError, match=rf"so it was not started.*{absent}.*cleanrooms:BatchGetSchemaAnalysisRule"):
+        check_query(world.brand, membership, TemplateRun(absent))
+    unread = [{"name": "people", "type": "LIST", "code": "AccessDeniedException", "message": "no"}]
+    with pytest.raises(ServiceError, match=r"the analysis rule of people can't be read.*people: AccessDeniedException"):
+        refuse_unread("analysis rule", unread, "room")
+
+
+def test_what_the_checker_cannot_tell_is_logged_and_left_to_the_service(
+    accounts: TwoAccounts, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(accounts, tmp_path, "LIST")
+    query = world.project.run_settings().query
+    assert query is not None
+    sql = f"{build_list_query(query)} WHERE p.amount BETWEEN 1 AND 2"
+    verdict = check_query(world.brand, find_membership(world.brand, world.project.name), sql)
+    assert verdict.unsure
+    assert not verdict.rejections
+    assert "not known whether Clean Rooms runs this: " in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -256,7 +307,7 @@ def test_brand_without_an_ability_is_refused_and_told_which(
         queryLogStatus="DISABLED",
     )
     world = make_world(accounts, tmp_path, "LIST", name)
-    assert refused in world.refusal()
+    assert refused in world.service_refusal()
     lacking = [one for one in world.missing() if said in one.what]
     assert [one.who for one in lacking] == ["brand"]
     found = find_missing(brand, world.side.agreement, "brand", COMMANDS)
