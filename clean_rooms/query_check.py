@@ -1,4 +1,4 @@
-"""A query checked against the rules that Clean Rooms itself shows, before it is paid for.
+"""A query checked against the rules that Clean Rooms shows, before it is paid for, a template before it is stored.
 
 Comes in: a Clean Rooms client, SQL or an analysis template. Goes out: the verdict of ``clean_rooms.analysis_rules``.
 Refused: a query that breaks a rule, and rules that can't be read. Only reads. What the checker can't tell is logged and
@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from clean_rooms.analysis_rules import Verdict, check
-from clean_rooms.lookup import pages
+from clean_rooms.lookup import content_of, pages, policy
 from contracts.errors import ContractError, ServiceError
 
 if TYPE_CHECKING:
     from mypy_boto3_cleanrooms import CleanRoomsServiceClient
 
+    from clean_rooms.agreement import Agreement
     from clean_rooms.protected_query import TemplateRun
 
 logger = logging.getLogger(__name__)
 
 BATCH = 25  # names of one BatchGetSchema; API reference
+NEW = "new"  # ARN of a template that is not stored yet
 BUDGETS = ("DIFFERENTIAL_PRIVACY", "ACCESS_BUDGET")
 READING = (
     "ListSchemas BatchGetSchema BatchGetSchemaAnalysisRule GetCollaborationAnalysisTemplate"
@@ -61,6 +63,41 @@ def check_query(client: CleanRoomsServiceClient, membership_id: str, query: str 
     values = {} if isinstance(query, str) else query.parameters
     verdict = check(sql, schemas, account, template=template, parameters=values, privacy_budget=budgets)
     refuse_broken(verdict, sql, f"collaboration {room}", "the query breaks analysis rules, so it was not started")
+    return verdict
+
+
+def check_template(client: CleanRoomsServiceClient, room: str | None, agreement: Agreement, sql: str) -> Verdict:
+    """Check a template's text before it is stored, as if all that was agreed were there already.
+
+    Of a table that is in the collaboration, its own columns and CUSTOM rule count, whatever its owner has added; of one
+    that is not, what was agreed. That the template is not allowed yet is not a fault of its text.
+
+    Parameters
+    ----------
+    room : str or None
+        Id of the collaboration; None: it is not there, or not joined.
+
+    Raises
+    ------
+    ContractError
+        If the text breaks a rule.
+    """
+    there = {str(one["schema"]["name"]): one for one in read_schemas(client, room, sql)} if room else {}
+    schemas = []
+    for owner, terms in agreement.tables.items():
+        found = there.pop(terms.name, {"schema": {}, "analysisRules": []})
+        rules = [content_of(one["policy"]) for one in found["analysisRules"] if one["type"] == "CUSTOM"]
+        rule = {"disallowedOutputColumns": [*terms.join_columns]} | (rules[0] if rules else {})
+        columns = [{"name": name, "type": "string"} for name in terms.columns]
+        schema = {"name": terms.name, "creatorAccountId": agreement.accounts[owner], "columns": columns}
+        given = {key: found["schema"][key] for key in ("columns", "partitionKeys") if key in found["schema"]}
+        shared = policy("CUSTOM", {"allowedResultReceivers": [agreement.brand_account]})
+        allowing = policy("CUSTOM", rule | {"allowedAnalyses": [NEW]})
+        rule_there = {"type": "CUSTOM", "policy": allowing, "collaborationPolicy": shared}
+        schemas.append({"schema": schema | given, "analysisRules": [rule_there]})
+    template = {"arn": NEW, "creatorAccountId": agreement.brand_account}
+    verdict = check(sql, [*schemas, *there.values()], agreement.brand_account, template=template)
+    refuse_broken(verdict, sql, "analysis template", "the template's text breaks analysis rules, so it was not stored")
     return verdict
 
 

@@ -13,13 +13,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from clean_rooms.agreement import Party
+from clean_rooms.collaboration import Half
 from clean_rooms.list_query import build_list_query
 from clean_rooms.lookup import associations, find, pages
 from clean_rooms.protected_query import TemplateRun, find_membership, make_client
 from clean_rooms.query_check import check_query, refuse_unread
 from clean_rooms.readiness import Finding, find_missing
 from clean_rooms.templates import find_template
-from contracts.errors import PsegError, ServiceError
+from contracts.errors import ContractError, PsegError, ServiceError
 from processing.query_clean_rooms import NEW_QUERY, ask_partner, query_clean_rooms
 from pseg.aws_accounts import prepare_accounts
 from pseg.collaboration_terms import Side, open_side
@@ -282,6 +283,20 @@ def test_what_the_checker_cannot_tell_is_logged_and_left_to_the_service(
     assert verdict.unsure
     assert not verdict.rejections
     assert "not known whether Clean Rooms runs this: " in caplog.text
+
+
+def test_plan_holds_a_template_against_what_the_partner_added_to_the_rule(
+    accounts: TwoAccounts, tmp_path: Path
+) -> None:
+    world = make_world(accounts, tmp_path, "CUSTOM")
+    keys = {"membershipIdentifier": find_membership(world.brand, world.project.name)}
+    (template,) = world.brand.list_analysis_templates(**keys)["analysisTemplateSummaries"]
+    world.brand.delete_analysis_template(**keys, analysisTemplateIdentifier=template["id"])
+    half = Half(world.brand, world.side.agreement, "brand", world.side.table, world.side.template, is_plan=True)
+    half.complete()
+    world.change_rule(disallowedOutputColumns=["hashed_id", "amount"])
+    with pytest.raises(ContractError, match=r"so it was not stored.*amount of partner_attributes may not contribute"):
+        half.complete()
 
 
 @pytest.mark.parametrize(
