@@ -5,11 +5,13 @@ Comes in: nothing. Goes out: plain immutable records, fit for people, JSON and a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sqlglot import exp
+
+    from clean_rooms.analysis_rules.lineage import Resolution
 
 
 @dataclass(frozen=True, order=True)
@@ -106,6 +108,8 @@ class Verdict:
         The checked syntax tree with template parameters filled in: run this, never the text. None unless allowed.
     constraints : tuple of OutputConstraint
         What an engine must apply to the result: rows that break one are left out, without a mark.
+    resolution : Resolution or None
+        Where the columns of ``query`` come from, for an engine. None unless allowed.
     """
 
     violations: tuple[Violation, ...]
@@ -113,6 +117,7 @@ class Verdict:
     rule_type: str = ""
     query: exp.Query | None = None
     constraints: tuple[OutputConstraint, ...] = ()
+    resolution: Resolution | None = field(default=None, repr=False, compare=False)
 
     @property
     def allowed(self) -> bool:

@@ -456,30 +456,44 @@ def test_sql_that_would_run_otherwise_than_in_spark_is_refused_by_name(guarded: 
 # -- the rule itself
 
 
+OVERRIDES = [{"outputColumnName": "age", "minimumIdentityCount": 0}]
+
+
+def threshold(column: str, **changes: Any) -> dict[str, Any]:
+    """An aggregation threshold."""
+    return {
+        "identityColumns": [column],
+        "minimumIdentityCount": 2,
+        "type": "COUNT_DISTINCT",
+        "allowedAggregateExpressionType": "COLUMNS_ONLY",
+        **changes,
+    }
+
+
+def controls(*columns: str) -> dict[str, Any]:
+    """Comparison controls that let these columns be compared with literals."""
+    return {"allowedLiteralComparisonColumns": [*columns], "allowedColumnComparisonColumns": []}
+
+
 @pytest.mark.parametrize(
     ("policy", "text"),
     [
         (
-            {"differentialPrivacy": {"columns": [{"name": "hashed_id"}]}},
-            "differentialPrivacy: the embedded AWS does not",
+            {"differentialPrivacy": {"columns": [{"name": "hashed_id"}]}, "comparisonControls": controls()},
+            "differentialPrivacy: not together with",
+        ),
+        ({"differentialPrivacy": {"columns": [{"name": "ssn"}]}}, "not among the table's allowedColumns: ssn"),
+        ({"aggregationThresholds": [threshold("age")]}, "identityColumns: age is int, not a string"),
+        ({"aggregationThresholds": [threshold("ssn")]}, "not among the table's allowedColumns: ssn"),
+        (
+            {"aggregationThresholds": [threshold("city", outputColumnThresholds=OVERRIDES)]},
+            "outputColumnThresholds: the documents do not say",
         ),
         (
-            {
-                "aggregationThresholds": [
-                    {
-                        "identityColumns": ["hashed_id"],
-                        "minimumIdentityCount": 2,
-                        "type": "COUNT_DISTINCT",
-                        "allowedAggregateExpressionType": "COLUMNS_ONLY",
-                    }
-                ]
-            },
-            "aggregationThresholds: the embedded AWS does not",
+            {"aggregationThresholds": [threshold("city")], "comparisonControls": controls("city")},
+            "allowedLiteralComparisonColumns: city is the identity column",
         ),
-        (
-            {"comparisonControls": {"allowedLiteralComparisonColumns": [], "allowedColumnComparisonColumns": []}},
-            "comparisonControls: the embedded AWS does not",
-        ),
+        ({"comparisonControls": controls("ssn")}, "not among the table's allowedColumns: ssn"),
         ({"allowedResultReceivers": [BRAND_ACCOUNT]}, "allowedResultReceivers: the embedded AWS does not"),
         ({"allowedAnalyses": ["ANY_JOB"]}, "ANY_JOB"),
         ({"allowedAnalyses": ["ANY_QUERY", "a template"]}, "either ANY_QUERY or analysis templates"),
