@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from clean_rooms.analysis_rules.lineage import Resolution
 
 
+def with_article(word: str) -> str:
+    """Write a word with its article."""
+    return f"{'an' if word[0] in 'AEIOUaeiou' else 'a'} {word}"
+
+
 @dataclass(frozen=True, order=True)
 class Place:
     """A place in the SQL.

@@ -202,10 +202,10 @@ def test_parameter_is_a_literal_of_its_type(room: Room, kind: str, given: str, e
     [
         ({}, "least has neither value nor default"),
         ({"least": "1", "most": "2"}, "parameter most is not declared"),
-        ({"least": "young"}, "least = 'young': not a INTEGER"),
-        ({"least": "1.5"}, "least = '1.5': not a INTEGER"),
-        ({"least": "99999999999"}, "'99999999999': not a INTEGER"),
-        ({"least": "1 OR 1=1"}, "'1 OR 1=1': not a INTEGER"),
+        ({"least": "young"}, "least = 'young': not an INTEGER"),
+        ({"least": "1.5"}, "least = '1.5': not an INTEGER"),
+        ({"least": "99999999999"}, "'99999999999': not an INTEGER"),
+        ({"least": "1 OR 1=1"}, "'1 OR 1=1': not an INTEGER"),
     ],
     ids=["missing", "unknown", "text", "fraction", "too large", "injection"],
 )
