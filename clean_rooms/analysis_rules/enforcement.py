@@ -134,12 +134,12 @@ def filters_of(relation: Relation, constraint: OutputConstraint) -> Iterator[tup
 
 
 def counted(source: Source, constraint: OutputConstraint) -> str:
-    """Name the column of a source that holds the identities."""
+    """Name the column of a source that holds the identities, and nothing that could be counted as more of them."""
     identity = Origin(constraint.table, constraint.column)
     for output in source.relation.outputs:
-        if output.is_bare and identity in output.origins:
+        if output.is_bare and output.origins == {identity}:
             return output.name
-    raise not_counted(constraint, f"{source.alias} does not pass it on")
+    raise not_counted(constraint, f"{source.alias} does not pass it on as it is")
 
 
 def is_grouped(block: Block) -> bool:

@@ -106,7 +106,7 @@ def user_column(verdict: Verdict) -> tuple[str, str] | None:
         return None
     for source in resolution.root.blocks[0].sources.values():
         for output in source.relation.outputs:
-            if output.is_bare and output.origins & users:
+            if output.is_bare and output.origins and output.origins <= users:
                 return source.alias, output.name
     raise NotEnforceable("the user identifier does not reach the final SELECT, so contributions can't be bounded")
 

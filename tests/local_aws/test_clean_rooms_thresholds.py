@@ -136,7 +136,17 @@ NOT_COUNTED = {
     "window": ("SELECT spent, SUM(spent) OVER (PARTITION BY city) AS t FROM visits", "window functions"),
     "people who are not passed on": (
         "WITH c AS (SELECT city, SUM(spent) AS total FROM visits GROUP BY city) SELECT SUM(c.total) AS t FROM c",
-        "c does not pass it on",
+        "c does not pass it on as it is",
+    ),
+    "own people among the partner's": (
+        "WITH u AS (SELECT hashed_id, spent FROM visits UNION ALL SELECT customer_key, 0 FROM keys)"
+        " SELECT SUM(u.spent) AS t FROM u",
+        "u does not pass it on as it is",
+    ),
+    "own people joined with the partner's": (
+        "WITH u AS (SELECT hashed_id, spent FROM keys FULL JOIN visits USING (hashed_id))"
+        " SELECT SUM(u.spent) AS t FROM u",
+        "u does not pass it on as it is",
     ),
     "scalar subquery of a CTE that is read, too": (
         "WITH c AS (SELECT hashed_id, SUM(spent) AS paid FROM visits GROUP BY hashed_id)"

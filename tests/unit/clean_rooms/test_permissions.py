@@ -163,6 +163,10 @@ def ask_for_more(world: World) -> None:
     world.change_rule(additionalAnalyses="REQUIRED")
 
 
+def ask_for_privacy(world: World) -> None:
+    world.change_rule(differentialPrivacy={"columns": [{"name": "hashed_id"}]})
+
+
 def take_template(world: World) -> None:
     world.change_rule(allowedAnalyses=[])
 
@@ -178,6 +182,13 @@ CASES: list[tuple[str, Taking, list[str], list[str], str]] = [
     ("LIST", take_join_column, ["hashed_id", "join"], ["hashed_id", "joinColumns"], ""),
     ("LIST", take_allowed_column, ["amount"], ["amount", "listColumns"], ""),
     ("CUSTOM", take_allowed_column, ["amount"], ["amount", "allowed columns"], ""),
+    (
+        "CUSTOM",
+        ask_for_privacy,
+        ["DIFFERENTIAL_PRIVACY_POLICY_NOT_CONFIGURED"],
+        ["privacy budget"],
+        "DIFFERENTIAL_PRIVACY_POLICY_NOT_CONFIGURED",
+    ),
     (
         "CUSTOM",
         take_template,
@@ -283,6 +294,49 @@ def test_what_the_checker_cannot_tell_is_logged_and_left_to_the_service(
     assert verdict.unsure
     assert not verdict.rejections
     assert "not known whether Clean Rooms runs this: " in caplog.text
+
+
+def test_used_up_privacy_budget_and_rows_under_privacy_are_refused_before_the_query_starts(
+    accounts: TwoAccounts, tmp_path: Path
+) -> None:
+    world = make_world(accounts, tmp_path, "CUSTOM")
+    ask_for_privacy(world)
+    world.partner.create_privacy_budget_template(
+        membershipIdentifier=find_membership(world.partner, world.project.name),
+        autoRefresh="NONE",
+        privacyBudgetType="DIFFERENTIAL_PRIVACY",
+        parameters={"differentialPrivacy": {"epsilon": 1, "usersNoisePerQuery": 10}},
+    )
+    for text in (world.refusal(), world.service_refusal()):
+        assert "the final SELECT must aggregate" in text
+    membership = find_membership(world.brand, world.project.name)
+    world.change_rule(
+        allowedAnalyses=["ANY_QUERY"],
+        allowedAnalysisProviders=[BRAND_ACCOUNT],
+        differentialPrivacy={"columns": [{"name": "hashed_id"}]},
+    )
+    totals = ", ".join(f"COUNT({number}) AS n{number}" for number in range(8))  # one more than the budget has
+    with pytest.raises(ContractError, match="8 x COUNT, but the privacy budget has 7 left"):
+        check_query(world.brand, membership, f"SELECT {totals} FROM partner_attributes")
+
+
+def test_partners_threshold_leaves_every_row_of_the_template_out(accounts: TwoAccounts, tmp_path: Path) -> None:
+    world = make_world(accounts, tmp_path, "CUSTOM")
+    world.change_rule(
+        aggregationThresholds=[
+            {
+                "identityColumns": ["hashed_id"],
+                "minimumIdentityCount": 2,
+                "type": "COUNT_DISTINCT",
+                "allowedAggregateExpressionType": "ANY_EXPRESSION",
+            }
+        ]
+    )
+    inputs = tmp_path / "inputs" / "contacts"
+    inputs.mkdir(parents=True)
+    (inputs / "contacts.parquet").write_bytes((tmp_path / "contacts.parquet").read_bytes())
+    with pytest.raises(ContractError, match="the query result is empty"):
+        query_clean_rooms(world.project.run_settings(), inputs.parent, tmp_path / "out", "run-1", NEW_QUERY)
 
 
 def test_plan_holds_a_template_against_what_the_partner_added_to_the_rule(
