@@ -31,9 +31,9 @@ BATCH = 25  # names of one BatchGetSchema; API reference
 NEW = "new"  # ARN of a template that is not stored yet
 BUDGETS = ("DIFFERENTIAL_PRIVACY", "ACCESS_BUDGET")
 READING = (
-    "ListSchemas BatchGetSchema BatchGetSchemaAnalysisRule GetCollaborationAnalysisTemplate"
+    "GetMembership ListSchemas BatchGetSchema BatchGetSchemaAnalysisRule GetCollaborationAnalysisTemplate"
     " ListCollaborationPrivacyBudgets"
-).split()  # what the role of the query step needs for this, besides GetMembership
+).split()  # what the role of the query step needs for this
 
 
 def check_query(client: CleanRoomsServiceClient, membership_id: str, query: str | TemplateRun) -> Verdict:
@@ -46,9 +46,9 @@ def check_query(client: CleanRoomsServiceClient, membership_id: str, query: str 
     ServiceError
         If a rule, a template's text or a budget can't be read.
     """
-    membership = client.get_membership(membershipIdentifier=membership_id)["membership"]
-    account, room = membership["arn"].split(":")[4], membership["collaborationId"]
     try:
+        membership = client.get_membership(membershipIdentifier=membership_id)["membership"]
+        account, room = membership["arn"].split(":")[4], membership["collaborationId"]
         template = None if isinstance(query, str) else read_template(client, room, query.arn)
         sql = query if isinstance(query, str) else template_text(template)
         schemas = list(read_schemas(client, room, sql))
@@ -56,7 +56,7 @@ def check_query(client: CleanRoomsServiceClient, membership_id: str, query: str 
     except ClientError as error:
         raise ServiceError(
             "the rules for the query can't be read, so it was not started",
-            where=f"collaboration {room}",
+            where=f"membership {membership_id}",
             why=str(error),
             fix=f"allow the role that runs it {', '.join(f'cleanrooms:{one}' for one in READING)}",
         ) from error
