@@ -18,6 +18,7 @@ import boto3
 from clean_rooms.agreement import Agreement, OfferedTable, Party, RuleType, TemplateText
 from clean_rooms.lookup import associations, content_of, differs, find, find_collaboration, members_of, pages, policy
 from clean_rooms.protected_query import make_client
+from clean_rooms.query_check import check_template
 from clean_rooms.template_sql import hash_sql
 from clean_rooms.templates import check_text, create_template, templates_in
 from contracts.errors import ServiceError
@@ -69,10 +70,14 @@ class Half:
 
         Raises
         ------
+        ContractError
+            If the template's text breaks a rule; then nothing is made.
         ServiceError
             If something of the same name exists but differs, or the party is not invited.
         """
         self.parts.clear()
+        if self.template:
+            check_template(self.client, None, self.agreement, self.template.sql)
         self.collaboration_id, name = self.ensure_collaboration()
         self.membership_id = self.ensure_membership(name)
         table_id = self.ensure_table(f"{name}-{self.table.name}")
@@ -203,8 +208,8 @@ class Half:
     def ensure_templates(self) -> list[str] | None:
         """Return the ARNs of the agreed templates, None while one of them is not there.
 
-        The brand stores its template once the partner's table, which the text names, is in the collaboration. Whoever
-        allows it compares its text.
+        The brand stores its template once the partner's table, which the text names, is in the collaboration, if the
+        text keeps that table's rule. Whoever allows it compares its text.
         """
         arns = []
         for name, sha256 in self.agreement.templates.items():
@@ -215,6 +220,7 @@ class Half:
             if found:
                 check_text(self.client, str(self.collaboration_id), found[0], name, sha256)
             elif self.template and (table := self.agreement.partner_table.name) in self.tables_there():
+                check_template(self.client, self.collaboration_id, self.agreement, self.template.sql)
                 made = self.ensure("analysis template", name, None, self.create_template, f"SHA-256 {sha256}")
                 arns += [made] if made else []
                 continue

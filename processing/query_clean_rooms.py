@@ -1,8 +1,9 @@
 """Step QueryCleanRooms: refresh the match keys, run the protected query, read its result.
 
 Comes in: contacts, or a ready table with hashed identifiers. Goes out: the checked query result as Parquet, and
-``query.json`` (query id, rule, seconds, billed units, rows). Refused: nobody who may be matched, an empty result, a
-result that breaks its contract. The result is read in chunks; an earlier query's can be read instead of a new one.
+``query.json`` (query id, rule, seconds, billed units, rows). Refused: nobody who may be matched, a query that breaks a
+rule (before it starts), an empty result, a result that breaks its contract. The result is read in chunks; an earlier
+query's can be read instead of a new one.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import pyarrow.parquet as pq
 from clean_rooms.identity import hash_email
 from clean_rooms.list_query import build_list_query
 from clean_rooms.protected_query import QueryResult, TemplateRun, find_membership, make_client, run_query
+from clean_rooms.query_check import check_query
 from clean_rooms.templates import find_template
 from contracts.contacts import CONTACTS
 from contracts.customers import customers_contract, read_customers
@@ -164,15 +166,28 @@ def refresh_match_keys(settings: RunSettings, keys: pd.DataFrame) -> None:
 
 
 def ask_partner(settings: RunSettings, query: Query, execution_id: str) -> QueryResult:
-    """Run the project's protected query: one of ours under a LIST rule, the analysis template under a CUSTOM rule."""
+    """Check and run the project's protected query: one of ours under a LIST rule, a CUSTOM rule's analysis template.
+
+    Raises
+    ------
+    ContractError
+        If it breaks a rule of a table; it is not started then.
+    ServiceError
+        If the rules can't be read, or the query fails.
+    """
     client = make_client()
     membership_id = find_membership(client, query.collaboration)
-    is_custom = query.rule == "CUSTOM"
+    sql_or_template = (
+        TemplateRun(find_template(client, membership_id, query.template))
+        if query.rule == "CUSTOM"
+        else build_list_query(query)
+    )
+    check_query(client, membership_id, sql_or_template)
     return run_query(
         client,
         make_client(attempts=1),
         membership_id,
-        TemplateRun(find_template(client, membership_id, query.template)) if is_custom else build_list_query(query),
+        sql_or_template,
         bucket=settings.results_bucket,
         key_prefix=f"{settings.project}/query-results/{execution_id}",
         deadline_seconds=query.deadline_seconds,

@@ -217,6 +217,13 @@ def rows_of(project: Project, name: TableName) -> int | None:
     return sum(int(pq.read_metadata(file).num_rows) for file in parquet_files(place, name))
 
 
+def embedded_cost(project: Project) -> str:
+    """Say what a run on the embedded AWS costs, and what that means for the project's budget."""
+    budget = project.budget.max_dollars
+    within = "" if budget is None else f" · [budget] max_dollars = {budget:.2f} stops runs in AWS only"
+    return f"estimate $0.00 (embedded){within}"
+
+
 def refuse_over_budget(found: Estimate, project: Project) -> None:
     """Refuse a run whose likely cost is over the project's budget; without a budget nothing is refused.
 

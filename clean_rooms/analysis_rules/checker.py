@@ -111,7 +111,8 @@ def inspect(
     violations += check_access_budgets(case, budgets)
     ordered = tuple(sorted(dict.fromkeys(violations), key=lambda one: (one.place, one.code, one.table, one.column)))
     names = tuple(sorted(resolution.tables))
-    return Verdict(ordered, names, kind, None if ordered else parsed.tree, constraints)
+    allowed = (None, constraints, None) if ordered else (parsed.tree, constraints, resolution)
+    return Verdict(ordered, names, kind, *allowed)
 
 
 def check_tables(case: Inspection) -> Iterator[Violation]:

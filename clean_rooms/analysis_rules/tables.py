@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from clean_rooms.analysis_rules.verdict import with_article
 from contracts.errors import ContractError
 
 RULE_FIELDS = {"LIST": "list", "AGGREGATION": "aggregation", "CUSTOM": "custom"}
@@ -199,7 +200,7 @@ def take(holder: Any, name: str, kind: type, where: str) -> Any:
     """Take a field that must be there and have a type."""
     value = holder.get(name) if isinstance(holder, Mapping) else None
     if not isinstance(value, kind):
-        what = "is missing" if value is None else f"is not a {kind.__name__.lower()}"
+        what = "is missing" if value is None else f"is not {with_article(kind.__name__.lower())}"
         raise wrong(where, f"{name} {what}", "give the answer of the API as it is")
     return value
 

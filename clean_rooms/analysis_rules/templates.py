@@ -17,7 +17,7 @@ from typing import Any
 from sqlglot import exp
 
 from clean_rooms.analysis_rules.parsing import ParsedQuery
-from clean_rooms.analysis_rules.verdict import Violation
+from clean_rooms.analysis_rules.verdict import Violation, with_article
 
 PARAMETERS_LIMIT = 50  # API reference, CreateAnalysisTemplate
 VALUE_LIMIT = 1000  # characters; API reference, ParameterValue
@@ -89,11 +89,11 @@ def wrong_value(kind: str, value: object) -> str:
         if kind in WHOLE:
             limit = 2 ** (WHOLE[kind] - 1)
             if not re.fullmatch(r"[+-]?\d{1,20}", value, re.ASCII) or not -limit <= int(value) < limit:
-                return f"not a {kind}, {-limit:,} to {limit - 1:,}"
+                return f"not {with_article(kind)}, {-limit:,} to {limit - 1:,}"
         elif kind in EXACT and (not Decimal(value).is_finite() or len(Decimal(value).as_tuple().digits) > 38):
-            return f"not a {kind} of at most 38 digits"
+            return f"not {with_article(kind)} of at most 38 digits"
         elif kind in FLOATING and not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value, re.ASCII):
-            return f"not a {kind}"
+            return f"not {with_article(kind)}"
         elif kind == "BOOLEAN" and value.lower() not in ("true", "false"):
             return "not true or false"
         elif kind == "DATE":
@@ -107,7 +107,7 @@ def wrong_value(kind: str, value: object) -> str:
         elif kind not in TEXTS | EXACT | FLOATING | TIMES | BINARY | {"BOOLEAN", "DATE"} | set(MOMENTS) | set(WHOLE):
             return f"{kind} is not a type of a parameter"
     except (ValueError, InvalidOperation):
-        return f"not a {kind}"
+        return f"not {with_article(kind)}"
     return ""
 
 

@@ -5,11 +5,18 @@ Comes in: nothing. Goes out: plain immutable records, fit for people, JSON and a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sqlglot import exp
+
+    from clean_rooms.analysis_rules.lineage import Resolution
+
+
+def with_article(word: str) -> str:
+    """Write a word with its article."""
+    return f"{'an' if word[0] in 'AEIOUaeiou' else 'a'} {word}"
 
 
 @dataclass(frozen=True, order=True)
@@ -61,6 +68,14 @@ class Violation:
     column: str = ""
     is_unsure: bool = False
 
+    def describe(self, sql: str) -> str:
+        """Write it as one sentence: what is wrong, its code, the place in the SQL and what stands there, the rule."""
+        where = f"line {self.place.line}, column {self.place.column}"
+        if self.place.length > 1:
+            start = self.place.column - 1
+            where += f": {sql.split(chr(10))[self.place.line - 1][start : start + self.place.length]}"
+        return f"{self.what} ({self.code}, {where}{self.rule and f'; {self.rule}'})"
+
 
 @dataclass(frozen=True)
 class OutputConstraint:
@@ -98,6 +113,8 @@ class Verdict:
         The checked syntax tree with template parameters filled in: run this, never the text. None unless allowed.
     constraints : tuple of OutputConstraint
         What an engine must apply to the result: rows that break one are left out, without a mark.
+    resolution : Resolution or None
+        Where the columns of ``query`` come from, for an engine. None unless allowed.
     """
 
     violations: tuple[Violation, ...]
@@ -105,6 +122,7 @@ class Verdict:
     rule_type: str = ""
     query: exp.Query | None = None
     constraints: tuple[OutputConstraint, ...] = ()
+    resolution: Resolution | None = field(default=None, repr=False, compare=False)
 
     @property
     def allowed(self) -> bool:

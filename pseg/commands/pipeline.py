@@ -180,9 +180,11 @@ def expect_cost(project: Project, kind: Kind, has_query: bool, rows: int | None)
         If it is likely to cost more than the project's budget, or there is a budget and nobody knows.
     """
     from pseg.commands.embedded import is_embedded
-    from pseg.estimate import count_rows, estimate, refuse_over_budget
+    from pseg.estimate import count_rows, embedded_cost, estimate, refuse_over_budget
 
     if is_embedded():
+        if project.budget.max_dollars is not None:
+            say(embedded_cost(project))
         return ""
     try:
         found = estimate(project, count_rows(project, rows), kind, has_query=has_query)

@@ -58,6 +58,7 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
 
     from pseg.aws_accounts import prepare_accounts
     from pseg.aws_executions import follow, read_log, stop
+    from pseg.estimate import embedded_cost
     from pseg.pipelines_quietly import start_pipeline
     from pseg.results import fetch_results
 
@@ -70,7 +71,7 @@ def run_project(path: Path, as_of: str | None, as_json: bool) -> None:
     left = "the accounts are half prepared; a next run goes on from there"
     with working("preparing both accounts", if_interrupted=left), embedded.one_at_a_time():
         role = prepare_accounts(project, brand, partner)
-    say("estimate $0.00 (embedded)")
+    say(embedded_cost(project))
     arn = start_pipeline(project, "train", role, {"AsOf": day.isoformat()} if day else {})
     try:
         with StepLines() as lines:

@@ -174,6 +174,7 @@ class Members(State):
             text = "the creator's membership cannot be deleted before the collaboration"
             raise conflict("MEMBERSHIP", membership["id"], "INVALID_STATE", text)
         kinds = {"associations": self.links, "analysis templates": self.templates, "running queries": self.running()}
+        kinds["a privacy budget template"] = self.budgets
         parts = {
             what: [one["id"] for one in having(all_of_them, membershipId=membership["id"])]
             for what, all_of_them in kinds.items()

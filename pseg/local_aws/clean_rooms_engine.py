@@ -19,6 +19,7 @@ import duckdb
 import pyarrow as pa
 from pyarrow import csv, parquet
 
+from clean_rooms.analysis_rules.privacy_noise import LIMITS
 from pseg.local_aws.clean_rooms_queries import Plan
 from pseg.local_aws.clean_rooms_sql import RoomTable, duckdb_type
 
@@ -144,16 +145,28 @@ class Engine:
         )
 
     def left_out(self, plan: Plan) -> list[str]:
-        """Say how many groups the rules' output constraints leave out, and why; the service never says so."""
-        if not plan.groups:
+        """Say how many groups the rules' minimums leave out, and why; the service never says so."""
+        lines = []
+        for sql, constraints in plan.groups:
+            ((groups, dropped, *each),) = self.connection.execute(sql).fetchall()
+            why = [
+                f"{count} with fewer than {one.minimum} distinct values of {one.table}.{one.column}"
+                for one, count in zip(constraints, each, strict=True)
+                if count
+            ]
+            said = f"{dropped} of {groups} groups left out by {plan.left_out_by}"
+            lines.append(f"{said}{': ' if why else ''}{', '.join(why)}")
+        return lines
+
+    def bound(self, plan: Plan) -> list[dict[str, Any]]:
+        """Make the table by which the plan scales its noise; return the sensitivity of each total."""
+        if plan.noisy is None:
             return []
-        ((groups, dropped, *each),) = self.connection.execute(plan.groups).fetchall()
-        why = [
-            f"{count} with fewer than {one.minimum} distinct values of {one.table}.{one.column}"
-            for one, count in zip(plan.constraints, each, strict=True)
-            if count
-        ]
-        return [f"{dropped} of {groups} groups left out by output constraints{': ' if why else ''}{', '.join(why)}"]
+        self.connection.execute(f"CREATE TABLE {quoted(LIMITS)} AS {plan.limits}")
+        found = self.connection.execute(f"FROM {quoted(LIMITS)}")
+        return plan.noisy.sensitivity(
+            dict(zip([one[0] for one in found.description], found.fetchall()[0], strict=True))
+        )
 
     @contextmanager
     def interruptible(self, stop: threading.Event, deadline: float) -> Iterator[None]:

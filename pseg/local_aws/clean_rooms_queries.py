@@ -18,6 +18,8 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import traverse_scope
 
 from clean_rooms.analysis_rules import OutputConstraint, Violation, check
+from clean_rooms.analysis_rules.enforcement import NotEnforceable, apply_filters, mark_filters
+from clean_rooms.analysis_rules.privacy_noise import NoisyQuery, PrivacyBudget, add_noise, user_column
 from pseg.local_aws.clean_rooms_sql import QueryRefused, RoomTable, cast_as_spark, duckdb_type, not_run, resolve
 
 SERVICE_TEXTS = {  # the two that are published, by the checker's codes
@@ -48,18 +50,24 @@ class Analysis:
 class Plan:
     """A query that may run: its SQL for DuckDB, and the columns that it reads of each table.
 
-    ``groups`` is SQL for one row: how many groups there are, how many are left out, and for each of ``constraints``
-    how many break it; empty if the rules leave none out.
+    ``groups`` has SQL for one row, for each SELECT that is filtered: how many groups there are, how many are left out,
+    how many break each of its constraints, by the rule ``left_out_by``. ``limits`` scales the noise of ``noisy``.
     """
 
     sql: str
     reads: tuple[tuple[RoomTable, tuple[str, ...]], ...]
-    groups: str = ""
-    constraints: tuple[OutputConstraint, ...] = ()
+    groups: tuple[tuple[str, tuple[OutputConstraint, ...]], ...] = ()
+    left_out_by: str = ""
+    noisy: NoisyQuery | None = None
+    limits: str = ""
 
 
 def prepare(
-    analysis: Analysis, receivers: Sequence[str], tables: Mapping[str, RoomTable], schemas: Sequence[Mapping[str, Any]]
+    analysis: Analysis,
+    receivers: Sequence[str],
+    tables: Mapping[str, RoomTable],
+    schemas: Sequence[Mapping[str, Any]],
+    budget: PrivacyBudget | None = None,
 ) -> Plan:
     """Check an analysis against the rules of the tables it names; translate it from its syntax tree (never its text).
 
@@ -73,6 +81,8 @@ def prepare(
         All tables of the collaboration.
     schemas : sequence of mappings
         Of each table ``schema`` and ``analysisRules``, as the API gives them.
+    budget : PrivacyBudget, optional
+        Of the collaboration.
 
     Raises
     ------
@@ -86,6 +96,7 @@ def prepare(
         result_receivers=receivers,
         template=analysis.template,
         parameters=analysis.parameters,
+        privacy_budget=[budget.summary] if budget else [],
     )
     if verdict.query is None:
         only_receivers = {one.code for one in verdict.violations} == {"receiver-not-allowed"}
@@ -93,6 +104,11 @@ def prepare(
         raise QueryRefused(*(sentence(one, analysis.sql) for one in verdict.violations), reason=reason)
     if any(token.text.upper() == "TRY_CAST" for token in tokenize(analysis.sql, read="spark")):
         raise QueryRefused("TRY_CAST is not part of the embedded AWS; CAST fails on a value that does not fit")
+    try:
+        mark_filters(verdict)
+        user = user_column(verdict)
+    except NotEnforceable as error:
+        raise QueryRefused(f"the embedded AWS can't enforce the rules on this query: {error}") from error
     used = {name: tables[name] for name in verdict.tables}
     if refused := [*hiding(verdict.query, used), *unnamed(verdict.query), *not_run(verdict.query)]:
         raise QueryRefused(*refused)
@@ -100,12 +116,10 @@ def prepare(
     if refused := [*not_run(resolved), *twice_named(resolved)]:
         raise QueryRefused(*refused)
     cast_as_spark(resolved)
-    constraints = constraints_of(resolved, verdict.constraints)
-    groups = group_counts(resolved, constraints) if constraints else ""
-    for condition in (enough(*one) for one in constraints):
-        resolved = resolved.having(condition, copy=False)  # type: ignore[attr-defined]  # under such rules one SELECT
+    groups = tuple((duckdb_sql(one.counts), one.constraints) for one in apply_filters(resolved))
+    noisy = with_noise(resolved, user, budget, analysis) if user and budget else None
     reads: dict[str, set[str]] = {name: set() for name in used}
-    for scope in traverse_scope(resolved):
+    for scope in [*traverse_scope(resolved), *(traverse_scope(noisy.limits) if noisy else [])]:
         for column in scope.columns:
             if isinstance(source := scope.sources.get(column.table), exp.Table):
                 reads[source.name].add(column.name)
@@ -116,27 +130,43 @@ def prepare(
         if not duckdb_type(used[name].columns[column])
     ]:
         raise QueryRefused(*nested)
-    ordered = resolved.order_by(*(str(position) for position in range(1, len(resolved.named_selects) + 1)))
+    ordered = (noisy.tree if noisy else resolved).order_by(
+        *(str(position) for position in range(1, len(resolved.named_selects) + 1))
+    )
     # a table of which no column is read still gives its rows, so one column stands for them
     return Plan(
         duckdb_sql(ordered),
         tuple((used[name], tuple(sorted(columns or [*used[name].columns][:1]))) for name, columns in reads.items()),
         groups,
-        tuple(constraint for _, constraint in constraints),
+        "aggregation thresholds" if verdict.rule_type == "CUSTOM" else "output constraints",
+        noisy,
+        duckdb_sql(noisy.limits) if noisy else "",
     )
+
+
+def with_noise(query: exp.Query, user: tuple[str, str], budget: PrivacyBudget, analysis: Analysis) -> NoisyQuery:
+    """Put noise on a query's totals.
+
+    Raises
+    ------
+    QueryRefused
+        If a total can't have any, or the budget has too little left for all of them together.
+    """
+    try:
+        noisy = add_noise(query, user, budget.noise, f"{analysis.sql}/{budget.queries}")
+    except NotEnforceable as error:
+        raise QueryRefused(f"the embedded AWS can't enforce differential privacy on this query: {error}") from error
+    if (cost := noisy.epsilon(budget.noise)) > budget.left + 1e-9:
+        text = f"not enough aggregations left: the query takes {cost:.3f} of epsilon, the privacy budget has"
+        raise QueryRefused(f"{text} {budget.left:.3f} left; ask for fewer aggregates, or wait for the refresh")
+    return noisy
 
 
 def sentence(violation: Violation, sql: str) -> str:
     """Write a violation as the service answers it: in its own words where they are published."""
-    known = [text for text, codes in SERVICE_TEXTS.items() if violation.code in codes]
-    text = f"{known[0].format(violation.column)}: {violation.what}" if known else violation.what
-    where = violation.place
-    place = f"line {where.line}, column {where.column}"
-    if where.length > 1:  # what stands there
-        place += f": {sql.split(chr(10))[where.line - 1][where.column - 1 :][: where.length]}"
+    known = [f"{text.format(violation.column)}: " for text, codes in SERVICE_TEXTS.items() if violation.code in codes]
     doubt = "; not known whether AWS Clean Rooms runs it, so the embedded AWS does not" if violation.is_unsure else ""
-    rule = f"; {violation.rule}" if violation.rule else ""
-    return f"{text} ({violation.code}, {place}{rule}{doubt}); {violation.fix}"
+    return f"{''.join(known)}{violation.describe(sql)}{doubt}; {violation.fix}"
 
 
 def hiding(query: exp.Query, used: Mapping[str, RoomTable]) -> list[str]:
@@ -170,32 +200,3 @@ def duckdb_sql(query: exp.Query) -> str:
         return query.sql(dialect="duckdb", identify=True, comments=False, unsupported_level=ErrorLevel.RAISE)
     except SqlglotError as error:
         raise QueryRefused(f"the embedded AWS cannot run this SQL as Spark would: {error}") from error
-
-
-# -- output constraints of aggregation rules
-
-
-def constraints_of(query: exp.Query, given: Sequence[OutputConstraint]) -> list[tuple[str, OutputConstraint]]:
-    """Pair each constraint with every alias under which the query reads its table."""
-    sources = [(table.alias_or_name, table.name) for table in query.find_all(exp.Table)]
-    return [(alias, one) for one in given for alias, name in sources if name == one.table]
-
-
-def distinct(alias: str, constraint: OutputConstraint) -> exp.Expr:
-    """Count the distinct values of a constraint's column in a group; NULL is none."""
-    return exp.Count(this=exp.Distinct(expressions=[exp.column(constraint.column, alias, quoted=True)]))
-
-
-def enough(alias: str, constraint: OutputConstraint) -> exp.Expr:
-    """Write the condition under which a group stays."""
-    return exp.GTE(this=distinct(alias, constraint), expression=exp.Literal.number(constraint.minimum))
-
-
-def group_counts(query: exp.Query, constraints: Sequence[tuple[str, OutputConstraint]]) -> str:
-    """Write SQL that counts the groups of a query, those left out, and those that break each constraint."""
-    inner = query.copy()
-    inner.set("expressions", [exp.alias_(distinct(*one), f"n{index}") for index, one in enumerate(constraints)])
-    inner.set("order", None)
-    breaks = [f"n{index} < {one.minimum}" for index, (_, one) in enumerate(constraints)]
-    counts = [f"count(*) FILTER (WHERE {condition})" for condition in [" OR ".join(breaks), *breaks]]
-    return f"SELECT count(*), {', '.join(counts)} FROM ({duckdb_sql(inner)})"  # noqa: S608  made from the checked tree

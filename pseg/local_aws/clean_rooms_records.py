@@ -161,6 +161,7 @@ class State:
     tables: dict[str, Record] = field(default_factory=dict)
     links: dict[str, Record] = field(default_factory=dict)  # configured table associations
     templates: dict[str, Record] = field(default_factory=dict)
+    budgets: dict[str, Record] = field(default_factory=dict)  # privacy budget templates, with what is spent
     runs: dict[str, Record] = field(default_factory=dict)
 
     def new(self, call: Call, kind: str, given: Record) -> Record:

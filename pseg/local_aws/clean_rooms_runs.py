@@ -16,6 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from pseg.local_aws import clean_rooms_engine as engines
+from pseg.local_aws.clean_rooms_budgets import Budgets
 from pseg.local_aws.clean_rooms_queries import Plan, prepare
 from pseg.local_aws.clean_rooms_records import (
     RUNNING,
@@ -52,7 +53,7 @@ class Delivery:
     is_runner: bool
 
 
-class Runs(Templates):
+class Runs(Templates, Budgets):
     """Protected queries."""
 
     def close(self) -> None:
@@ -77,7 +78,8 @@ class Runs(Templates):
         deliveries = self.deliveries(call, collaboration, result, tables.values())
         try:
             accounts = [one.account for one in deliveries]
-            plan = prepare(analysis, accounts, tables, self.schemas(collaboration))
+            budget = self.privacy_budget(collaboration["id"])
+            plan = prepare(analysis, accounts, tables, self.schemas(collaboration), budget)
         except QueryRefused as refused:
             raise invalid(str(refused), refused.reason) from refused
         running = having(self.running(), membershipId=membership["id"])
@@ -106,6 +108,7 @@ class Runs(Templates):
         query["thread"] = threading.Thread(
             target=self.run_query, args=(query, plan, deliveries), name=f"protected-query-{query['id']}", daemon=True
         )
+        self.spend(collaboration["id"], plan.noisy)
         self.runs[query["id"]] = query
         answer = {"protectedQuery": view("ProtectedQuery", query)}
         query["thread"].start()
@@ -232,7 +235,12 @@ class Runs(Templates):
             for table, columns in plan.reads:
                 engine.load(table, columns, self.sources(table, folder, query["stop"]))
             engine.seal()
-            for line in engine.left_out(plan):
+            lines = engine.left_out(plan)
+            if bounds := engine.bound(plan):
+                query["differentialPrivacy"] = {"sensitivityParameters": bounds}
+                why = "it follows from the query's text and number, so it protects nobody"
+                lines.append(f"{len(bounds)} totals have noise; {why}")
+            for line in lines:
                 self.logs.stream(query["call"], LOG_GROUP, query["id"]).write(line)
             rows = engine.batches(plan)
             parts = [

@@ -31,12 +31,11 @@ from pseg.local_aws.clean_rooms_sql import RoomTable
 from pseg.local_aws.wire import Call
 
 COLUMN_LISTS = frozenset(  # members of rule policies that name columns of the configured table
-    {"joinColumns", "listColumns", "dimensionColumns", "columnNames", "columnName", "disallowedOutputColumns"}
+    "joinColumns listColumns dimensionColumns columnNames columnName disallowedOutputColumns identityColumns name"
+    " allowedLiteralComparisonColumns allowedColumnComparisonColumns".split()
 )
-NOT_ENFORCED = (  # in a table's CUSTOM rule; the last two are the association's to set
-    *("differentialPrivacy", "aggregationThresholds", "comparisonControls"),
-    *("allowedResultReceivers", "allowedAdditionalAnalyses"),
-)
+NOT_ENFORCED = ("allowedResultReceivers", "allowedAdditionalAnalyses")  # in a table's rule: the association's to set
+TEXT_TYPES = ("string", "varchar", "char")
 DISJOINT_LISTS = {"list": [("joinColumns", "listColumns")], "aggregation": [("joinColumns", "dimensionColumns")]}
 
 
@@ -50,8 +49,20 @@ def columns_named(policy: Any) -> Iterator[str]:
                 yield from columns_named(inner)
 
 
-def check_custom(content: Record) -> None:
+def check_custom(content: Record, types: dict[str, str]) -> None:
     """Refuse in a CUSTOM rule what does not go together (User Guide, "Custom analysis rule") or is not enforced."""
+    (threshold,) = content.get("aggregationThresholds") or [{}]
+    (identity,) = threshold.get("identityColumns") or [""]
+    controls = content.get("comparisonControls")
+    if "differentialPrivacy" in content and (threshold or controls is not None):
+        raise invalid("differentialPrivacy: not together with aggregationThresholds or comparisonControls")
+    if threshold.get("outputColumnThresholds"):
+        text = "the documents do not say which rows an override keeps, so the embedded AWS does not enforce it"
+        raise invalid(f"aggregationThresholds.outputColumnThresholds: {text}")
+    if identity in types and not types[identity].startswith(TEXT_TYPES):
+        raise invalid(f"aggregationThresholds.identityColumns: {identity} is {types[identity]}, not a string")
+    if identity in (controls or {}).get("allowedLiteralComparisonColumns", ()):
+        raise invalid(f"allowedLiteralComparisonColumns: {identity} is the identity column of aggregationThresholds")
     for name in NOT_ENFORCED:
         if name in content:
             raise invalid(f"analysisRulePolicy.{name}: the embedded AWS does not enforce it in the rule of a table")
@@ -64,7 +75,7 @@ def check_custom(content: Record) -> None:
         raise invalid("allowedAnalysisProviders: only with ANY_QUERY among allowedAnalyses")
 
 
-def reasons(table: Record, link: Record, analysis: str) -> list[dict[str, str]]:
+def reasons(table: Record, link: Record, analysis: str, has_privacy_budget: bool) -> list[dict[str, str]]:
     """Say why a table cannot take part in an analysis; empty if it can.
 
     Codes: SchemaStatusReasonCode of the model. When each holds is our reading of its name.
@@ -81,8 +92,10 @@ def reasons(table: Record, link: Record, analysis: str) -> list[dict[str, str]]:
         ("COLLABORATION_ANALYSIS_RULE_NOT_CONFIGURED", "the association has no analysis rule", not linked),
         ("ANALYSIS_RULE_TYPES_NOT_COMPATIBLE", "table and association have rules of different types", other),
     ]
+    unbudgeted = "differentialPrivacy" in rule and not has_privacy_budget
     if direct:
         found += [
+            ("DIFFERENTIAL_PRIVACY_POLICY_NOT_CONFIGURED", "there is no privacy budget template", unbudgeted),
             ("ANALYSIS_TEMPLATES_NOT_CONFIGURED", "the custom rule allows no analysis", analyses == []),
             ("ANALYSIS_PROVIDERS_NOT_CONFIGURED", "the custom rule names no provider of queries", not provided),
             ("RESULT_RECEIVERS_NOT_ALLOWED", "the rule allows no direct results", additional == "REQUIRED"),
@@ -283,7 +296,7 @@ class Tables(State):
                 raise invalid(f"allowedResultReceivers: not members of the collaboration: {', '.join(sorted(strange))}")
             return
         if kind == "custom":
-            check_custom(content)
+            check_custom(content, {one["name"]: one["type"] for one in record["columns"]})
         if len(json.dumps(content)) > 100_000:
             raise invalid("analysisRulePolicy: larger than 100 KB")
         if strange := set(columns_named(content)) - set(record["allowedColumns"]):
@@ -328,7 +341,7 @@ class Tables(State):
         link, table = self.link_named(collaboration, name)
         details = []
         for analysis in ("DIRECT_ANALYSIS", "ADDITIONAL_ANALYSIS"):
-            why = reasons(table, link, analysis)
+            why = reasons(table, link, analysis, bool(having(self.budgets, collaborationId=collaboration["id"])))
             status: Record = {"status": "NOT_READY" if why else "READY", "reasons": why, "configurations": []}
             kind = {"analysisRuleType": table["rule"]["type"]} if table["rule"] else {}
             details.append(status | kind | {"analysisType": analysis})

@@ -249,5 +249,5 @@ def test_tags_are_kept_with_their_resource(brand: Clients, partner: Clients) -> 
 
 
 def test_operation_that_is_not_provided_is_refused_by_name(brand: Clients) -> None:
-    with refused("UnsupportedOperation", "cleanrooms:ListPrivacyBudgets"):
-        brand("cleanrooms").list_privacy_budgets(membershipIdentifier=UNKNOWN, privacyBudgetType="ACCESS_BUDGET")
+    with refused("UnsupportedOperation", "cleanrooms:ListIdMappingTables"):
+        brand("cleanrooms").list_id_mapping_tables(membershipIdentifier=UNKNOWN)

@@ -202,10 +202,10 @@ def test_parameter_is_a_literal_of_its_type(room: Room, kind: str, given: str, e
     [
         ({}, "least has neither value nor default"),
         ({"least": "1", "most": "2"}, "parameter most is not declared"),
-        ({"least": "young"}, "least = 'young': not a INTEGER"),
-        ({"least": "1.5"}, "least = '1.5': not a INTEGER"),
-        ({"least": "99999999999"}, "'99999999999': not a INTEGER"),
-        ({"least": "1 OR 1=1"}, "'1 OR 1=1': not a INTEGER"),
+        ({"least": "young"}, "least = 'young': not an INTEGER"),
+        ({"least": "1.5"}, "least = '1.5': not an INTEGER"),
+        ({"least": "99999999999"}, "'99999999999': not an INTEGER"),
+        ({"least": "1 OR 1=1"}, "'1 OR 1=1': not an INTEGER"),
     ],
     ids=["missing", "unknown", "text", "fraction", "too large", "injection"],
 )
@@ -456,30 +456,44 @@ def test_sql_that_would_run_otherwise_than_in_spark_is_refused_by_name(guarded: 
 # -- the rule itself
 
 
+OVERRIDES = [{"outputColumnName": "age", "minimumIdentityCount": 0}]
+
+
+def threshold(column: str, **changes: Any) -> dict[str, Any]:
+    """An aggregation threshold."""
+    return {
+        "identityColumns": [column],
+        "minimumIdentityCount": 2,
+        "type": "COUNT_DISTINCT",
+        "allowedAggregateExpressionType": "COLUMNS_ONLY",
+        **changes,
+    }
+
+
+def controls(*columns: str) -> dict[str, Any]:
+    """Comparison controls that let these columns be compared with literals."""
+    return {"allowedLiteralComparisonColumns": [*columns], "allowedColumnComparisonColumns": []}
+
+
 @pytest.mark.parametrize(
     ("policy", "text"),
     [
         (
-            {"differentialPrivacy": {"columns": [{"name": "hashed_id"}]}},
-            "differentialPrivacy: the embedded AWS does not",
+            {"differentialPrivacy": {"columns": [{"name": "hashed_id"}]}, "comparisonControls": controls()},
+            "differentialPrivacy: not together with",
+        ),
+        ({"differentialPrivacy": {"columns": [{"name": "ssn"}]}}, "not among the table's allowedColumns: ssn"),
+        ({"aggregationThresholds": [threshold("age")]}, "identityColumns: age is int, not a string"),
+        ({"aggregationThresholds": [threshold("ssn")]}, "not among the table's allowedColumns: ssn"),
+        (
+            {"aggregationThresholds": [threshold("city", outputColumnThresholds=OVERRIDES)]},
+            "outputColumnThresholds: the documents do not say",
         ),
         (
-            {
-                "aggregationThresholds": [
-                    {
-                        "identityColumns": ["hashed_id"],
-                        "minimumIdentityCount": 2,
-                        "type": "COUNT_DISTINCT",
-                        "allowedAggregateExpressionType": "COLUMNS_ONLY",
-                    }
-                ]
-            },
-            "aggregationThresholds: the embedded AWS does not",
+            {"aggregationThresholds": [threshold("city")], "comparisonControls": controls("city")},
+            "allowedLiteralComparisonColumns: city is the identity column",
         ),
-        (
-            {"comparisonControls": {"allowedLiteralComparisonColumns": [], "allowedColumnComparisonColumns": []}},
-            "comparisonControls: the embedded AWS does not",
-        ),
+        ({"comparisonControls": controls("ssn")}, "not among the table's allowedColumns: ssn"),
         ({"allowedResultReceivers": [BRAND_ACCOUNT]}, "allowedResultReceivers: the embedded AWS does not"),
         ({"allowedAnalyses": ["ANY_JOB"]}, "ANY_JOB"),
         ({"allowedAnalyses": ["ANY_QUERY", "a template"]}, "either ANY_QUERY or analysis templates"),

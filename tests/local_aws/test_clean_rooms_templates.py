@@ -160,7 +160,7 @@ def parameter(**changes: str) -> dict[str, Any]:
         ({"text": WITH_PARAMETER}, ":least is not a parameter", "INVALID_QUERY"),
         ({"text": "SELECT age FROM :least"} | {"analysisParameters": []}, "parameter-place", "INVALID_QUERY"),
         (parameter() | {"text": "SELECT age FROM :least"}, "parameter-place", "INVALID_QUERY"),
-        (parameter(defaultValue="many"), "least = 'many': not a INTEGER", "INVALID_QUERY"),
+        (parameter(defaultValue="many"), "least = 'many': not an INTEGER", "INVALID_QUERY"),
         (parameter(type="DATE", defaultValue="soon"), "least = 'soon': not a DATE", "INVALID_QUERY"),
         (parameter(type="GEOMETRY"), "analysisParameters.1.member.type", "FIELD_VALIDATION_FAILED"),
         (parameter(name="at-least"), "analysisParameters.1.member.name", "FIELD_VALIDATION_FAILED"),

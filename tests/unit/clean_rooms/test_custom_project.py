@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from clean_rooms.identity import hash_email
-from contracts.errors import ServiceError, SettingsError
+from contracts.errors import ContractError, ServiceError, SettingsError
 from processing.query_clean_rooms import NEW_QUERY, query_clean_rooms
 from pseg.aws_accounts import prepare_accounts
+from pseg.local_aws.session import PARTNER_ACCOUNT
 from pseg.project import Project, read_project
 from tests.embedded_aws import TwoAccounts
 
@@ -105,10 +107,36 @@ def test_missing_sql_file_is_named_before_anything_is_made(accounts: TwoAccounts
     assert "fileless" not in names
 
 
-def test_template_that_lets_an_identifier_out_is_refused_before_it_runs(accounts: TwoAccounts, tmp_path: Path) -> None:
+def test_template_that_lets_an_identifier_out_is_refused_before_anything_is_made(
+    accounts: TwoAccounts, tmp_path: Path
+) -> None:
     leaky = SQL.replace("t.visits,", "t.hashed_id AS visits,")
     project = make_project(tmp_path / "leaky", "leaky", sql=leaky)
+    with pytest.raises(
+        ContractError, match="the template's text breaks analysis rules, so it was not stored"
+    ) as caught:
+        prepare_accounts(project, accounts.brand, accounts.partner)
+    named = ["hashed_id of partner_attributes may not contribute to the output", PARTNER_ACCOUNT, "line 5, column"]
+    assert all(words in caught.value.why for words in [*named, "disallowedOutputColumns", "custom-disallowed-output"])
+    assert "drop it here" in caught.value.fix
+    names = [one["name"] for one in accounts.brand.client("cleanrooms").list_collaborations()["collaborationList"]]
+    assert "leaky" not in names
+
+
+def test_stored_template_that_breaks_a_rule_is_refused_before_it_is_started(
+    accounts: TwoAccounts, tmp_path: Path
+) -> None:
+    folder = tmp_path / "later"
+    project = make_project(folder, "later", "later_totals")
     prepare_accounts(project, accounts.brand, accounts.partner)
-    client = accounts.brand.client("cleanrooms")
-    with pytest.raises(client.exceptions.ClientError, match=r"Column\(s\) \[hashed_id\] is not allowed in select"):
-        run_step(project, tmp_path / "leaky")
+    tables = accounts.partner.client("cleanrooms")
+    own = [
+        one for one in tables.list_configured_tables()["configuredTableSummaries"] if one["name"].startswith("later")
+    ]
+    keys: dict[str, Any] = {"configuredTableIdentifier": own[0]["id"], "analysisRuleType": "CUSTOM"}
+    rule = tables.get_configured_table_analysis_rule(**keys)["analysisRule"]["policy"]["v1"]["custom"]
+    closer = rule | {"disallowedOutputColumns": ["hashed_id", "amount"]}
+    tables.update_configured_table_analysis_rule(**keys, analysisRulePolicy={"v1": {"custom": closer}})
+    with pytest.raises(ContractError, match="the query breaks analysis rules, so it was not started") as caught:
+        run_step(project, folder)
+    assert "amount of partner_attributes may not contribute to the output" in caught.value.why

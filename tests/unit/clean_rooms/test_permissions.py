@@ -1,4 +1,4 @@
-"""Every permission counts: taken away, the query fails with its reason, and status names it and who must act."""
+"""Every permission counts: taken away, the query is not started, the service refuses it, status names who must act."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ import pytest
 from botocore.exceptions import ClientError
 
 from clean_rooms.agreement import Party
+from clean_rooms.collaboration import Half
+from clean_rooms.list_query import build_list_query
 from clean_rooms.lookup import associations, find, pages
-from clean_rooms.protected_query import find_membership, make_client
+from clean_rooms.protected_query import TemplateRun, find_membership, make_client
+from clean_rooms.query_check import check_query, refuse_unread
 from clean_rooms.readiness import Finding, find_missing
-from contracts.errors import PsegError, ServiceError
+from clean_rooms.templates import find_template
+from contracts.errors import ContractError, PsegError, ServiceError
 from processing.query_clean_rooms import NEW_QUERY, ask_partner, query_clean_rooms
 from pseg.aws_accounts import prepare_accounts
 from pseg.collaboration_terms import Side, open_side
@@ -67,11 +71,34 @@ class World:
         return [one for one in found if one.state == "x"]
 
     def refusal(self) -> str:
-        """Why the query step can't run its query."""
+        """Why the query step can't run its query; none was started, so none is billed."""
         settings = self.project.run_settings()
         assert settings.query is not None
-        with pytest.raises((ClientError, PsegError)) as caught:
+        with pytest.raises(PsegError) as caught:
             ask_partner(settings, settings.query, "refused")
+        membership = find_membership(self.brand, self.project.name)
+        assert self.brand.list_protected_queries(membershipIdentifier=membership)["protectedQueries"] == []
+        return str(caught.value)
+
+    def service_refusal(self) -> str:
+        """Why the service itself refuses the same query, asked without our check."""
+        settings = self.project.run_settings()
+        query = settings.query
+        assert query is not None
+        membership = find_membership(self.brand, self.project.name)
+        sql: dict[str, str] = (
+            {"analysisTemplateArn": find_template(self.brand, membership, query.template)}
+            if self.rule == "CUSTOM"
+            else {"queryString": build_list_query(query)}
+        )
+        s3 = {"resultFormat": "PARQUET", "bucket": settings.results_bucket}
+        with pytest.raises(ClientError) as caught:
+            self.brand.start_protected_query(
+                type="SQL",
+                membershipIdentifier=membership,
+                sqlParameters=sql,
+                resultConfiguration={"outputConfiguration": {"s3": s3}},
+            )
         return str(caught.value)
 
 
@@ -136,6 +163,10 @@ def ask_for_more(world: World) -> None:
     world.change_rule(additionalAnalyses="REQUIRED")
 
 
+def ask_for_privacy(world: World) -> None:
+    world.change_rule(differentialPrivacy={"columns": [{"name": "hashed_id"}]})
+
+
 def take_template(world: World) -> None:
     world.change_rule(allowedAnalyses=[])
 
@@ -151,6 +182,13 @@ CASES: list[tuple[str, Taking, list[str], list[str], str]] = [
     ("LIST", take_join_column, ["hashed_id", "join"], ["hashed_id", "joinColumns"], ""),
     ("LIST", take_allowed_column, ["amount"], ["amount", "listColumns"], ""),
     ("CUSTOM", take_allowed_column, ["amount"], ["amount", "allowed columns"], ""),
+    (
+        "CUSTOM",
+        ask_for_privacy,
+        ["DIFFERENTIAL_PRIVACY_POLICY_NOT_CONFIGURED"],
+        ["privacy budget"],
+        "DIFFERENTIAL_PRIVACY_POLICY_NOT_CONFIGURED",
+    ),
     (
         "CUSTOM",
         take_template,
@@ -206,13 +244,14 @@ def test_with_every_permission_the_query_runs(
     CASES,
     ids=[f"{rule}-{take.__qualname__.split('.')[0]}-{'-'.join(refused)[:40]}" for rule, take, refused, _, _ in CASES],
 )
-def test_permission_taken_away_stops_the_query_and_status_names_it(
+def test_permission_taken_away_stops_the_query_before_it_starts_and_status_names_it(
     accounts: TwoAccounts, tmp_path: Path, rule: str, take: Taking, refused: list[str], said: list[str], code: str
 ) -> None:
     world = make_world(accounts, tmp_path, rule)
     take(world)
-    text = world.refusal()
-    assert all(word in text for word in refused), text
+    for text in (world.refusal(), world.service_refusal()):
+        assert all(word in text for word in refused), text
+    assert "was not started" in world.refusal()
     missing = world.missing()
     named = [one for one in missing if all(word in one.what for word in said) and one.code == code]
     assert len(named) == 1, missing
@@ -231,6 +270,87 @@ def test_template_that_its_author_deleted_is_the_brands_to_make_again(accounts: 
     (missing,) = world.missing()
     assert (missing.who, missing.fix) == ("brand", "create")
     assert "visit_totals" in missing.what
+
+
+def test_rules_that_cannot_be_read_are_named_and_nothing_is_started(accounts: TwoAccounts, tmp_path: Path) -> None:
+    world = make_world(accounts, tmp_path, "LIST")
+    membership = find_membership(world.brand, world.project.name)
+    absent = f"arn:aws:cleanrooms:us-east-1:{BRAND_ACCOUNT}:membership/{membership}/analysistemplate/{'0' * 8}"
+    with pytest.raises(ServiceError, match=rf"so it was not started.*{absent}.*cleanrooms:BatchGetSchemaAnalysisRule"):
+        check_query(world.brand, membership, TemplateRun(absent))
+    unread = [{"name": "people", "type": "LIST", "code": "AccessDeniedException", "message": "no"}]
+    with pytest.raises(ServiceError, match=r"the analysis rule of people can't be read.*people: AccessDeniedException"):
+        refuse_unread("analysis rule", unread, "room")
+
+
+def test_what_the_checker_cannot_tell_is_logged_and_left_to_the_service(
+    accounts: TwoAccounts, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(accounts, tmp_path, "LIST")
+    query = world.project.run_settings().query
+    assert query is not None
+    sql = f"{build_list_query(query)} WHERE p.amount BETWEEN 1 AND 2"
+    verdict = check_query(world.brand, find_membership(world.brand, world.project.name), sql)
+    assert verdict.unsure
+    assert not verdict.rejections
+    assert "not known whether Clean Rooms runs this: " in caplog.text
+
+
+def test_used_up_privacy_budget_and_rows_under_privacy_are_refused_before_the_query_starts(
+    accounts: TwoAccounts, tmp_path: Path
+) -> None:
+    world = make_world(accounts, tmp_path, "CUSTOM")
+    ask_for_privacy(world)
+    world.partner.create_privacy_budget_template(
+        membershipIdentifier=find_membership(world.partner, world.project.name),
+        autoRefresh="NONE",
+        privacyBudgetType="DIFFERENTIAL_PRIVACY",
+        parameters={"differentialPrivacy": {"epsilon": 1, "usersNoisePerQuery": 10}},
+    )
+    for text in (world.refusal(), world.service_refusal()):
+        assert "the final SELECT must aggregate" in text
+    membership = find_membership(world.brand, world.project.name)
+    world.change_rule(
+        allowedAnalyses=["ANY_QUERY"],
+        allowedAnalysisProviders=[BRAND_ACCOUNT],
+        differentialPrivacy={"columns": [{"name": "hashed_id"}]},
+    )
+    totals = ", ".join(f"COUNT({number}) AS n{number}" for number in range(8))  # one more than the budget has
+    with pytest.raises(ContractError, match="8 x COUNT, but the privacy budget has 7 left"):
+        check_query(world.brand, membership, f"SELECT {totals} FROM partner_attributes")
+
+
+def test_partners_threshold_leaves_every_row_of_the_template_out(accounts: TwoAccounts, tmp_path: Path) -> None:
+    world = make_world(accounts, tmp_path, "CUSTOM")
+    world.change_rule(
+        aggregationThresholds=[
+            {
+                "identityColumns": ["hashed_id"],
+                "minimumIdentityCount": 2,
+                "type": "COUNT_DISTINCT",
+                "allowedAggregateExpressionType": "ANY_EXPRESSION",
+            }
+        ]
+    )
+    inputs = tmp_path / "inputs" / "contacts"
+    inputs.mkdir(parents=True)
+    (inputs / "contacts.parquet").write_bytes((tmp_path / "contacts.parquet").read_bytes())
+    with pytest.raises(ContractError, match="the query result is empty"):
+        query_clean_rooms(world.project.run_settings(), inputs.parent, tmp_path / "out", "run-1", NEW_QUERY)
+
+
+def test_plan_holds_a_template_against_what_the_partner_added_to_the_rule(
+    accounts: TwoAccounts, tmp_path: Path
+) -> None:
+    world = make_world(accounts, tmp_path, "CUSTOM")
+    keys = {"membershipIdentifier": find_membership(world.brand, world.project.name)}
+    (template,) = world.brand.list_analysis_templates(**keys)["analysisTemplateSummaries"]
+    world.brand.delete_analysis_template(**keys, analysisTemplateIdentifier=template["id"])
+    half = Half(world.brand, world.side.agreement, "brand", world.side.table, world.side.template, is_plan=True)
+    half.complete()
+    world.change_rule(disallowedOutputColumns=["hashed_id", "amount"])
+    with pytest.raises(ContractError, match=r"so it was not stored.*amount of partner_attributes may not contribute"):
+        half.complete()
 
 
 @pytest.mark.parametrize(
@@ -256,7 +376,7 @@ def test_brand_without_an_ability_is_refused_and_told_which(
         queryLogStatus="DISABLED",
     )
     world = make_world(accounts, tmp_path, "LIST", name)
-    assert refused in world.refusal()
+    assert refused in world.service_refusal()
     lacking = [one for one in world.missing() if said in one.what]
     assert [one.who for one in lacking] == ["brand"]
     found = find_missing(brand, world.side.agreement, "brand", COMMANDS)

@@ -14,7 +14,7 @@ import pytest
 
 from contracts.errors import SettingsError
 from contracts.prices import CRPU_PER_WORKER, instance_hour, query_dollars
-from pseg.estimate import Estimate, Line, Size, count_rows, estimate, refuse_over_budget
+from pseg.estimate import Estimate, Line, Size, count_rows, embedded_cost, estimate, refuse_over_budget
 from pseg.project import Project, read_project
 from tests.worlds import write_project
 
@@ -144,6 +144,12 @@ def pseg(folder: Path, *words: str, **variables: str) -> subprocess.CompletedPro
         capture_output=True,
         text=True,
     )
+
+
+def test_run_on_the_embedded_aws_says_that_it_costs_nothing_and_that_the_budget_is_for_aws(tmp_path: Path) -> None:
+    assert embedded_cost(project(tmp_path / "none")) == "estimate $0.00 (embedded)"
+    said = embedded_cost(project(tmp_path / "small", budget="[budget]\nmax_dollars = 0.01"))
+    assert said == "estimate $0.00 (embedded) · [budget] max_dollars = 0.01 stops runs in AWS only"
 
 
 def test_command_prints_lines_total_and_budget(tmp_path: Path) -> None:
