@@ -52,6 +52,11 @@ class Split:
     late: float | None
 
 
+def advise(is_failed: bool, text: str) -> str:
+    """Say what to do only where there is something to do."""
+    return text if is_failed else ""
+
+
 def check_data(goal: Goal, training: Training, facts: TrainingFacts, tested: Tested, split: Split) -> list[Check]:
     """Check what a model was made of and tested on."""
     fewest = min(facts.positives, tested.positives)
@@ -63,7 +68,10 @@ def check_data(goal: Goal, training: Training, facts: TrainingFacts, tested: Tes
             training.minimum_positives,
             fewest >= training.minimum_positives,
             title=f"Enough {goal.words.noun} to learn from and to test on",
-            text=f"The {part} part has {fewest:,}. Bring more customers, or wait for more of them.",
+            text=advise(
+                fewest < training.minimum_positives,
+                f"The {part} part has {fewest:,}. Bring more customers, or wait for more of them.",
+            ),
         ),
         Check(
             "customers_in_both_parts",
@@ -72,7 +80,10 @@ def check_data(goal: Goal, training: Training, facts: TrainingFacts, tested: Tes
             split.shared == 0,
             title="Nobody is both learned from and tested on",
             comparison="at most",
-            text="A customer in both parts lets a model pass by remembering him: look at [columns] split.",
+            text=advise(
+                split.shared > 0,
+                "A customer in both parts lets a model pass by remembering him: look at [columns] split.",
+            ),
         ),
     ]
     if split.late is not None:
@@ -84,7 +95,10 @@ def check_data(goal: Goal, training: Training, facts: TrainingFacts, tested: Tes
                 split.late <= LATE,
                 title="Tested on what came later",
                 comparison="at most",
-                text="Share of the test rows that are older than rows learned from: look at [columns] split and time.",
+                text=advise(
+                    split.late > LATE,
+                    "Share of the test rows that are older than rows learned from: look at [columns] split and time.",
+                ),
             )
         )
     return checks
@@ -94,7 +108,7 @@ def check_leaks(training: Training, facts: TrainingFacts, days_after: int, is_st
     """Check that nothing gave the answer away."""
     accepted = set(training.accept_features)
     allowed = 0.5 + max(SHUFFLED_MARGIN, 3 * facts.shuffled_error)
-    suspects = [single for single in facts.singles if single.feature not in accepted]
+    suspects = [single for single in facts.singles if single.feature not in accepted | set(facts.left_out)]
     worst = suspects[0] if suspects else None
     found = worst.auc if worst else 0.5
     used = [item.feature for item in facts.disguised if item.feature not in facts.left_out]
@@ -107,7 +121,10 @@ def check_leaks(training: Training, facts: TrainingFacts, days_after: int, is_st
             facts.shuffled_auc <= allowed,
             title="Learns nothing where there is nothing to learn",
             comparison="at most",
-            text="It ranked labels dealt out at random: the same people are in several rows, under other keys.",
+            text=advise(
+                facts.shuffled_auc > allowed,
+                "It ranked labels dealt out at random: the same people are in several rows, under other keys.",
+            ),
         ),
         Check(
             "single_feature",
@@ -117,7 +134,7 @@ def check_leaks(training: Training, facts: TrainingFacts, days_after: int, is_st
             title="No single fact gives the answer away",
             comparison="at most",
             text=""
-            if worst is None
+            if worst is None or found <= LEAK_AUC
             else f"{worst.feature} alone ranks this well ({owner_of(worst.party)}). If it is known before the outcome, "
             f'accept it: [training] accept_features = ["{worst.feature}"]; if not, leave it out.',
         ),
@@ -128,8 +145,11 @@ def check_leaks(training: Training, facts: TrainingFacts, days_after: int, is_st
             days_after <= 0,
             title="Nothing known is from after the snapshot",
             comparison="at most",
-            text="The newest value learned from is so many days younger than the date it stands for"
-            + (": the project says that the partner's columns never change." if is_static else "."),
+            text=advise(
+                days_after > 0,
+                "The newest value learned from is so many days younger than the date it stands for"
+                + (": the project says that the partner's columns never change." if is_static else "."),
+            ),
             is_warning=is_static,
         ),
         Check(
@@ -196,7 +216,10 @@ def check_quality(goal: Goal, facts: TrainingFacts, tested: Tested) -> list[Chec
             tested.worst_tenth <= TENTH_OFF,
             title="Predicts as many as there are, tenth by tenth",
             comparison="at most",
-            text="How far the worst tenth's prediction lies outside the range of what happened.",
+            text=advise(
+                tested.worst_tenth > TENTH_OFF,
+                "How far the worst tenth's prediction lies outside the range of what happened.",
+            ),
         ),
     ]
     if facts.random_auc is not None and facts.is_ordered:
@@ -250,8 +273,8 @@ def check_drift(shifts: Sequence[Shift], facts: TrainingFacts, tested: Tested, m
             ratio <= allowed,
             title="The rate has not moved since training",
             comparison="at most",
-            text=f"{facts.label_rate:.1%} of those learned from, {tested.happened_rate:.1%} of those tested on: "
-            "events or labels are counted otherwise now, or the market moved.",
+            text=f"{facts.label_rate:.1%} of those learned from, {tested.happened_rate:.1%} of those tested on"
+            + (": events or labels are counted otherwise now, or the market moved." if ratio > allowed else "."),
         ),
         Check(
             "drift_of_scores",
@@ -283,8 +306,12 @@ def check_drift(shifts: Sequence[Shift], facts: TrainingFacts, tested: Tested, m
                 moved <= MATCH_POINTS,
                 title="The partner knows as many as in training",
                 comparison="at most",
-                text=f"{facts.match_rate:.0%} of those learned from, {match_rate:.0%} of today's customers: "
-                "ask the partner about the feed, and look at your own match keys.",
+                text=f"{facts.match_rate:.0%} of those learned from, {match_rate:.0%} of today's customers"
+                + (
+                    ": ask the partner about the feed, and look at your own match keys."
+                    if moved > MATCH_POINTS
+                    else "."
+                ),
                 is_warning=True,
             )
         )

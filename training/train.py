@@ -72,7 +72,7 @@ def learn_goal(rows: pa.Table, folder: Path, goal: Goal, settings: RunSettings) 
         positives=int(used.labels[checked].sum()),
         auc=auc_interval(scores, used.labels[checked])[0],
         label_rate=float(used.labels.mean()),
-        match_rate=match_rate(used),
+        match_rate=match_rate(sample),
         is_ordered=used.times is not None and len(used.labels) <= SMALL_ROWS,
         random_auc=measure_random(used, learned, settings.seed),
         linear_weight=learned.ensemble.settings.linear_weight,
@@ -84,7 +84,7 @@ def learn_goal(rows: pa.Table, folder: Path, goal: Goal, settings: RunSettings) 
         shuffled_error=shuffled[1],
         scores=measure_numbers(SCORES, "", scores),
         distributions=measure_distributions(used.matrix, used.table),
-        partner_value=measure_value(used, learned, goal, settings),
+        partner_value=measure_value(used, learned, goal, settings, left_out),
     )
     return Trained(learned, facts)
 
@@ -107,9 +107,11 @@ def measure_random(sample: Sample, learned: Learned, seed: int) -> float | None:
     return auc_interval(found.margins[rows], sample.labels[rows])[0]
 
 
-def measure_value(sample: Sample, learned: Learned, goal: Goal, settings: RunSettings) -> PartnerValue | None:
+def measure_value(
+    sample: Sample, learned: Learned, goal: Goal, settings: RunSettings, left_out: tuple[str, ...]
+) -> PartnerValue | None:
     """Learn once more without the partner's features, and compare; None where either party has none."""
-    parties = {feature.party for feature in sample.table.features}
+    parties = {feature.party for feature in sample.table.features if feature.name not in left_out}
     if PARTNER not in parties or len(parties) == 1:
         return None
     own = learn_sample(select_party(sample, "brand"), settings.seed)
