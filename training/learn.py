@@ -198,9 +198,9 @@ def finish(
     return Learned(ensemble, sample.table, margins, search.rounds, search.parameters, trials)
 
 
-def learn_sample(sample: Sample, seed: int) -> Learned:
-    """Learn in the way that fits the number of rows."""
-    return learn_large(sample, seed) if len(sample.labels) > SMALL_ROWS else learn_small(sample, seed)
+def learn_sample(sample: Sample, seed: int, parameters: tuple[trees.Parameters, ...] = trees.CANDIDATES) -> Learned:
+    """Learn in the way that fits the number of rows; ``parameters`` are what a small sample may choose from."""
+    return learn_large(sample, seed) if len(sample.labels) > SMALL_ROWS else learn_small(sample, seed, parameters)
 
 
 def learn(rows: pa.Table, table: FeatureTable, label: str, seed: int) -> Learned:

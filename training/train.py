@@ -30,7 +30,8 @@ from training.learn import SMALL_ROWS, Learned, Sample, calibrated, learn_sample
 from training.partner_value import compare_models
 from training.probes import find_disguised, measure_singles, probe_shuffled
 from training.quality import auc_interval
-from training.trees import cross_validate
+from training.search import search_parameters
+from training.trees import CANDIDATES, Parameters, cross_validate
 
 PARTNER = "partner"
 DEFAULT_CUT = 10.0  # percent, of a goal that fills no segment
@@ -54,14 +55,26 @@ def read_rows(folder: Path, label: str) -> pa.Table:
     return rows.sort_by([("customer_key", "ascending"), ("snapshot_date", "ascending")])
 
 
-def learn_goal(rows: pa.Table, folder: Path, goal: Goal, settings: RunSettings) -> Trained:
-    """Learn one goal's model from rows, and measure what its judges want to know."""
+def learn_goal(rows: pa.Table, folder: Path, goal: Goal, settings: RunSettings, checkpoints: Path) -> Trained:
+    """Learn one goal's model from rows, and measure what its judges want to know.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the contract of ``rows`` lies.
+    checkpoints : Path
+        Where a wide search keeps what it tried.
+    """
     sample = take_sample(rows, read_feature_table(folder), LABEL_PREFIX + goal.name, settings.seed)
     disguised = find_disguised(sample.matrix, sample.table, sample.times)
     left_out = tuple(sorted({found.feature for found in disguised} - set(settings.training.accept_features)))
     singles = measure_singles(sample.matrix, sample.labels, sample.table, sample.folds)
     used = leave_out(sample, left_out) if left_out else sample
-    learned = learn_sample(used, settings.seed)
+    candidates = CANDIDATES
+    if settings.training.tuning == "search":
+        seconds = 60.0 * settings.training.search_minutes
+        candidates = (search_parameters(used, seconds, checkpoints / goal.name, settings.seed),)
+    learned = learn_sample(used, settings.seed, candidates)
     scores = calibrated(learned, used)
     shuffled = probe_shuffled(
         used.matrix, used.labels, used.people, used.table, random_folds(used.people, settings.seed)[0], settings.seed
@@ -84,7 +97,7 @@ def learn_goal(rows: pa.Table, folder: Path, goal: Goal, settings: RunSettings) 
         shuffled_error=shuffled[1],
         scores=measure_numbers(SCORES, "", scores),
         distributions=measure_distributions(used.matrix, used.table),
-        partner_value=measure_value(used, learned, goal, settings, left_out),
+        partner_value=measure_value(used, learned, goal, settings, candidates),
     )
     return Trained(learned, facts)
 
@@ -108,13 +121,14 @@ def measure_random(sample: Sample, learned: Learned, seed: int) -> float | None:
 
 
 def measure_value(
-    sample: Sample, learned: Learned, goal: Goal, settings: RunSettings, left_out: tuple[str, ...]
+    sample: Sample, learned: Learned, goal: Goal, settings: RunSettings, candidates: tuple[Parameters, ...]
 ) -> PartnerValue | None:
     """Learn once more without the partner's features, and compare; None where either party has none."""
-    parties = {feature.party for feature in sample.table.features if feature.name not in left_out}
+    known = np.isfinite(sample.matrix).any(axis=0).tolist()
+    parties = {feature.party for feature, is_known in zip(sample.table.features, known, strict=True) if is_known}
     if PARTNER not in parties or len(parties) == 1:
         return None
-    own = learn_sample(select_party(sample, "brand"), settings.seed)
+    own = learn_sample(select_party(sample, "brand"), settings.seed, candidates)
     segments = settings.segments_of(goal.name)
     percent = segments[0].top_percent if segments else DEFAULT_CUT
     return compare_models(sample, own, learned, percent, settings.seed)
@@ -126,7 +140,7 @@ def train(ml_dir: Path, goal_name: str) -> str:
     settings = read_run_settings(channels / "settings")
     goal = settings.goal(goal_name)
     rows = read_rows(channels / "features", LABEL_PREFIX + goal.name)
-    trained = learn_goal(rows, channels / "features", goal, settings)
+    trained = learn_goal(rows, channels / "features", goal, settings, ml_dir / "checkpoints")
     learned, facts = trained.learned, trained.facts
     model_dir = ml_dir / "model"
     learned.ensemble.save(model_dir)
