@@ -80,6 +80,12 @@ def test_expected_auc_is_the_mean_over_the_labels() -> None:
     assert abs(np.mean(drawn) - expected_auc(population.own_truth, population.truth)) < 0.005
 
 
+def test_expected_auc_of_labels_that_are_known_is_their_auc() -> None:
+    rng = np.random.default_rng(0)
+    scores, labels = rng.integers(0, 20, 500) / 20, rng.integers(0, 2, 500).astype(float)
+    assert expected_auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores))
+
+
 def test_scores_that_are_twice_the_truth_are_off_by_the_mean_truth() -> None:
     truth = np.random.default_rng(0).uniform(0, 0.5, 4_000)
     assert expected_calibration_error(2 * truth, truth) == pytest.approx(truth.mean())
