@@ -124,7 +124,7 @@ def measure_value(
     sample: Sample, learned: Learned, goal: Goal, settings: RunSettings, candidates: tuple[Parameters, ...]
 ) -> PartnerValue | None:
     """Learn once more without the partner's features, and compare; None where either party has none."""
-    known = np.isfinite(sample.matrix).any(axis=0).tolist()
+    known = [bool(np.isfinite(column).any()) for column in sample.matrix.T]
     parties = {feature.party for feature, is_known in zip(sample.table.features, known, strict=True) if is_known}
     if PARTNER not in parties or len(parties) == 1:
         return None

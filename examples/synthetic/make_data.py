@@ -9,16 +9,21 @@ what the brand knows, so the best possible score without the partner's data is k
 
 from __future__ import annotations
 
+import argparse
+import hashlib
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
+DATA = Path(__file__).parent / "data"
 PARTNER_KNOWS = 0.65
 REFERENCE_SIZE = 50_000  # customers of whom intercepts and means over the partner's data are taken
 REGIONS = tuple(f"r{number:02d}" for number in range(1, 31))
@@ -165,3 +170,32 @@ def missing(rng: np.random.Generator, share: float, values: Array) -> Floats:
 def logistic(log_odds: Floats) -> Floats:
     """Turn log-odds into probabilities."""
     return np.asarray(1 / (1 + np.exp(-log_odds)))
+
+
+def write_tables(customers: Customers, folder: Path) -> None:
+    """Write the brand's table, with the true propensity beside it, and the partner's."""
+    keys = pd.Series([f"c{number:07d}" for number in range(len(customers.label))])
+    hashed = keys.map(lambda key: hashlib.sha256(f"{key}@example.com".encode()).hexdigest())
+    brand = pd.DataFrame({"customer_key": keys, "hashed_id": hashed, **customers.own})
+    brand = brand.assign(true_propensity=customers.propensity, buys=customers.label)
+    partner = pd.DataFrame({"hashed_id": hashed, **customers.partner}).dropna(subset=["affinity"])
+    folder.mkdir(exist_ok=True)
+    brand.to_parquet(folder / "customers.parquet", index=False, compression="zstd")
+    partner.sort_values("hashed_id").to_parquet(folder / "partner.parquet", index=False, compression="zstd")
+
+
+def main() -> None:
+    """Write the tables of as many customers as asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=30_000)
+    parser.add_argument("--rate", type=float, default=0.10, help="share of positives")
+    parser.add_argument("--useless-partner", action="store_true", help="the partner's columns mean nothing")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    write_tables(
+        draw_customers(arguments.customers, arguments.rate, not arguments.useless_partner, arguments.seed), DATA
+    )
+
+
+if __name__ == "__main__":
+    main()

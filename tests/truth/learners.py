@@ -6,6 +6,7 @@ chose, or at the settings written here; nobody is tuned on the test rows.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -86,7 +87,9 @@ def catboost(matrix: Matrix, labels: Labels, categories: list[int], seed: int) -
         cells[:, categories] = np.nan_to_num(matrix[:, categories], nan=-1).astype(int)
         return Pool(cells, labels, cat_features=categories)
 
-    model = CatBoostClassifier(verbose=False, random_seed=seed, allow_writing_files=False).fit(pool(matrix, labels))
+    threads = int(os.environ.get("OMP_NUM_THREADS", "-1"))
+    model = CatBoostClassifier(verbose=False, random_seed=seed, thread_count=threads, allow_writing_files=False)
+    model.fit(pool(matrix, labels))
     return lambda fresh: model.predict_proba(pool(fresh))[:, 1]
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from contracts.feature_table import with_categories
+from examples.synthetic.make_data import draw_customers, write_tables
+from pseg.project import read_project
 from tests.truth.synthetic import (
     FRESH_ROWS,
     FRESH_SEED,
@@ -19,6 +24,8 @@ from tests.truth.synthetic import (
     make_population,
     own_columns,
 )
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "synthetic"
 
 
 def test_same_seed_gives_the_same_customers_and_another_seed_others() -> None:
@@ -73,6 +80,12 @@ def test_expected_auc_is_the_mean_over_the_labels() -> None:
     assert abs(np.mean(drawn) - expected_auc(population.own_truth, population.truth)) < 0.005
 
 
+def test_expected_auc_of_labels_that_are_known_is_their_auc() -> None:
+    rng = np.random.default_rng(0)
+    scores, labels = rng.integers(0, 20, 500) / 20, rng.integers(0, 2, 500).astype(float)
+    assert expected_auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores))
+
+
 def test_scores_that_are_twice_the_truth_are_off_by_the_mean_truth() -> None:
     truth = np.random.default_rng(0).uniform(0, 0.5, 4_000)
     assert expected_calibration_error(2 * truth, truth) == pytest.approx(truth.mean())
@@ -83,3 +96,19 @@ def test_extra_positives_are_counted_per_1000_contacts() -> None:
     outcome = np.array([1.0, 0.0, 0.0, 0.0, 0.0])
     best, worst = np.arange(5, 0, -1.0), np.arange(5.0)
     assert expected_extra(best, worst, outcome, 40) == 500
+
+
+def test_example_writes_the_truth_beside_what_happened_and_only_customers_whom_the_partner_knows(
+    tmp_path: Path,
+) -> None:
+    customers = draw_customers(1_000, 0.1, True, 7)
+    write_tables(customers, tmp_path / "data")
+    brand, partner = (pq.read_table(tmp_path / "data" / f"{name}.parquet") for name in ("customers", "partner"))
+    np.testing.assert_array_equal(brand["true_propensity"], customers.propensity)
+    np.testing.assert_array_equal(brand["buys"], customers.label)
+    assert pc.is_in(partner["hashed_id"], brand["hashed_id"].combine_chunks()).to_pylist() == [True] * partner.num_rows
+    assert partner.num_rows == np.isfinite(customers.partner["affinity"]).sum()
+
+
+def test_example_ignores_the_truth() -> None:
+    assert read_project(EXAMPLE).columns.ignore == ("true_propensity",)
