@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 
 import duckdb
@@ -32,7 +33,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 
-from contracts.feature_table import Feature, FeatureTable
+from contracts.feature_table import TIME_ORDER, Feature, FeatureTable
 from processing.features import brand_features, register_events
 from tests.truth.learners import OTHERS, learn
 from tests.truth.synthetic import FRESH_ROWS, FRESH_SEED, LABEL, expected_calibration_error, make_population
@@ -55,11 +56,12 @@ TARGETS = {
 
 @dataclass(frozen=True)
 class Task:
-    """Rows to learn from and rows to be tested on; several pairs are measured in the mean."""
+    """Rows to learn from and rows to be tested on; several pairs, and several seeds, are measured in the mean."""
 
     name: str
     table: FeatureTable
     pairs: tuple[tuple[pa.Table, pa.Table], ...]
+    seeds: int = 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ def cdnow() -> Iterator[Task]:
     sample = pa.array([f"c{int(number):05d}" for line in numbers for number in line.split()])
     place = np.arange(rows.num_rows) % 10
     tenths = [split(rows, place == tenth) for tenth in range(10)]
-    yield Task("cdnow, published sample", table, (split(rows, pc.is_in(rows["customer_key"], sample).to_numpy()),))
+    yield Task(
+        "cdnow, published sample", table, (split(rows, pc.is_in(rows["customer_key"], sample).to_numpy()),), seeds=10
+    )
     yield Task("cdnow, every tenth from the first", table, (tenths[0],))
     yield Task("cdnow, each tenth in turn", table, tuple(tenths))
 
@@ -106,11 +110,12 @@ def bank(folder: Path) -> Iterator[Task]:
     rows = first.join(third, "hashed_id").sort_by("contact_seq")
     strings = {field.name: pa.string() for field in rows.schema if pa.types.is_large_string(field.type)}
     rows = rows.cast(pa.schema([(f.name, strings.get(f.name, f.type)) for f in rows.schema]))
-    rows = rows.append_column(LABEL, rows["y"])
+    rows = rows.append_column(LABEL, rows["y"]).append_column("customer_key", rows["customer_id"].cast(pa.string()))
     names = [name for name in first.column_names + list(BANK_INDICATORS) if name not in BANK_NOT_FEATURES]
     order = np.random.default_rng(0).permutation(rows.num_rows)
     at_random = split(rows, order < rows.num_rows // 5)
-    in_time = split(rows, np.arange(rows.num_rows) >= BANK_LEARNED)
+    in_order = rows.append_column(TIME_ORDER, pa.array(np.arange(rows.num_rows, dtype=np.int32)))
+    in_time = split(in_order, np.arange(rows.num_rows) >= BANK_LEARNED)
     for how, pair in (("at random", at_random), ("in time order", in_time)):
         yield Task(f"bank, {how}", describe(rows, names), (pair,))
         own = [name for name in names if name not in BANK_INDICATORS]
@@ -125,16 +130,17 @@ def synthetic() -> Iterator[Task]:
 
 
 def split(rows: pa.Table, is_test: npt.NDArray[np.bool_]) -> tuple[pa.Table, pa.Table]:
-    """Set the test rows apart."""
+    """Set the test rows apart; none has a date."""
+    rows = rows.append_column("snapshot_date", pa.nulls(rows.num_rows, pa.date32()))
     return rows.filter(pa.array(~is_test)), rows.filter(pa.array(is_test))
 
 
 def measure(name: str, task: Task) -> Measure:
     """Let one learner learn and be tested on each pair; return the mean, and all its seconds."""
     found = []
-    for train, test in task.pairs:
+    for seed, (train, test) in product(range(task.seeds), task.pairs):
         began = time.perf_counter()
-        scores, labels = learn(name, train, task.table, LABEL, seed=0)(test), test[LABEL].to_numpy()
+        scores, labels = learn(name, train, task.table, LABEL, seed)(test), test[LABEL].to_numpy()
         seconds = time.perf_counter() - began
         ranking = roc_auc_score(labels, scores), average_precision_score(labels, scores)
         found.append([*ranking, log_loss(labels, scores), expected_calibration_error(scores, labels), seconds])
