@@ -27,7 +27,7 @@ Margins = npt.NDArray[np.float64]
 class NumberTerm:
     """What one number adds: ``coefficient`` x (value - ``centre``) / ``scale``, or ``missing`` where there is none.
 
-    With ``is_log`` the value is first sign(v) log(1 + |v|).
+    With ``is_log`` the value is first sign(v) log(1 + |v|). ``mean``, what it adds on average, is taken off.
     """
 
     feature: int
@@ -36,15 +36,17 @@ class NumberTerm:
     scale: float
     coefficient: float
     missing: float
+    mean: float = 0.0
 
 
 @dataclass(frozen=True)
 class CategoryTerm:
-    """What one category adds: a coefficient for each of the feature's categories, ``missing`` for none of them."""
+    """What one category adds: a coefficient for each of its categories, ``missing`` for none, less ``mean``."""
 
     feature: int
     coefficients: tuple[float, ...]
     missing: float
+    mean: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class LinearMember:
     categories: tuple[CategoryTerm, ...]
 
     def contributions(self, matrix: Matrix) -> npt.NDArray[np.float64]:
-        """Return what each feature adds to each margin.
+        """Return what each feature adds to each margin, against what it adds on average.
 
         Parameters
         ----------
@@ -71,12 +73,12 @@ class LinearMember:
         for number in self.numbers:
             values = transform(matrix[:, number.feature], number.is_log)
             scaled = (values - number.centre) / number.scale * number.coefficient
-            added[:, number.feature] = np.where(np.isfinite(values), scaled, number.missing)
+            added[:, number.feature] = np.where(np.isfinite(values), scaled, number.missing) - number.mean
         for category in self.categories:
             codes = matrix[:, category.feature]
             table = np.array([*category.coefficients, category.missing])
             places = np.where(np.isnan(codes), len(category.coefficients), codes).astype(np.intp)
-            added[:, category.feature] = table[places]
+            added[:, category.feature] = table[places] - category.mean
         return added
 
     def margins(self, matrix: Matrix) -> Margins:

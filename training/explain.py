@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import xgboost as xgb
 
 from contracts.evaluation import Strength, Trait
-from contracts.feature_table import FeatureTable
+from contracts.feature_table import FeatureTable, encode
 from inference.ensemble import Ensemble
+from inference.handler import Model
 
 Matrix = npt.NDArray[np.float32]
 Places = npt.NDArray[np.intp]
@@ -33,7 +35,7 @@ def contributions(ensemble: Ensemble, matrix: Matrix, table: FeatureTable) -> np
     -------
     ndarray of shape (n_rows, n_features), float64
         Trees: TreeSHAP (Lundberg et al., Nature Machine Intelligence 2, 2020) as XGBoost computes it. Linear member:
-        what the feature adds, less its mean over these rows, which is its SHAP value if features are independent.
+        what the feature adds against its mean in training, which is its SHAP value if features are independent.
     """
     types = ["c" if feature.kind == "category" else "q" for feature in table.features]
     rows = xgb.DMatrix(matrix, feature_types=types, enable_categorical=True)
@@ -41,8 +43,7 @@ def contributions(ensemble: Ensemble, matrix: Matrix, table: FeatureTable) -> np
     linear, weight = ensemble.settings.linear, ensemble.settings.linear_weight
     if linear is None:
         return trees
-    added = linear.contributions(matrix)
-    return np.asarray((1 - weight) * trees + weight * (added - added.mean(axis=0)))
+    return np.asarray((1 - weight) * trees + weight * linear.contributions(matrix))
 
 
 def measure_strengths(ensemble: Ensemble, matrix: Matrix, table: FeatureTable, seed: int) -> tuple[Strength, ...]:
@@ -116,6 +117,52 @@ def conditions(
 
 def write(number: float) -> str:
     """Write a number as people do: three digits that count, no exponent, thousands parted."""
+    if np.isnan(number):
+        return "not known"
     if abs(number) >= 100 or float(number).is_integer():
         return f"{number:,.0f}"
     return f"{number:.3g}"
+
+
+def explain_customers(
+    model: Model, rows: pa.Table, count: int = 3, *, may_name_partner_columns: bool = True
+) -> list[tuple[str, ...]]:
+    """Say of each customer which facts moved the score most, and which way.
+
+    Parameters
+    ----------
+    model : Model
+        As ``load_model`` gives it.
+    rows : Table of shape (n_rows, any)
+        Customers with the model's features.
+    count : int
+        Reasons for each customer, the strongest first; fewer where fewer facts say anything.
+    may_name_partner_columns : bool
+        False where the contract forbids it: a partner's fact is then "a fact from the partner", without its value.
+
+    Returns
+    -------
+    list of tuple of str, length n_rows
+        Such as ``("recency days: 12 raises it", "band: not known lowers it")``. They predict; they don't prove a cause.
+
+    Raises
+    ------
+    ContractError
+        If a feature is missing from the rows.
+    """
+    matrix = encode(rows, model.table, where="rows to explain")
+    added = contributions(model.ensemble, matrix, model.table)
+    order = np.argsort(-np.abs(added), axis=1, kind="stable")[:, :count]
+
+    def say(row: int, place: int) -> str:
+        feature, value = model.table.features[place], matrix[row, place]
+        way = "raises it" if added[row, place] > 0 else "lowers it"
+        if feature.party == "partner" and not may_name_partner_columns:
+            return f"a fact from the partner {way}"
+        is_word = feature.kind == "category" and not np.isnan(value)
+        known = feature.categories[int(value)] if is_word else write(float(value))
+        return f"{feature.name.replace('_', ' ')}: {known} {way}"
+
+    return [
+        tuple(say(row, int(place)) for place in places if added[row, place] != 0) for row, places in enumerate(order)
+    ]

@@ -5,7 +5,7 @@ It sees what trees need many rows for: a slope. Where cross-validation finds tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -109,4 +109,10 @@ def fit_linear(
         matrix, labels = matrix[chosen], labels[chosen]
     design = Design(matrix, table)
     fitted = LogisticRegression(C=strength, solver="newton-cholesky").fit(design.columns(matrix).astype(float), labels)
-    return design.member(fitted, table)
+    member = design.member(fitted, table)
+    means = member.contributions(matrix).mean(axis=0).tolist()
+    return LinearMember(
+        member.intercept + sum(means),
+        tuple(replace(term, mean=means[term.feature]) for term in member.numbers),
+        tuple(replace(term, mean=means[term.feature]) for term in member.categories),
+    )

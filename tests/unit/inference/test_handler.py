@@ -97,10 +97,10 @@ def test_scores_are_the_members_averaged_in_log_odds_and_calibrated(model: Model
             value = values[term["feature"]]
             value = np.sign(value) * np.log1p(abs(value)) if term["is_log"] else value
             scaled = (value - term["centre"]) / term["scale"] * term["coefficient"]
-            other[row] += term["missing"] if np.isnan(value) else scaled
+            other[row] += (term["missing"] if np.isnan(value) else scaled) - term["mean"]
         for term in linear["categories"]:
             code = values[term["feature"]]
-            other[row] += term["missing"] if np.isnan(code) else term["coefficients"][int(code)]
+            other[row] += (term["missing"] if np.isnan(code) else term["coefficients"][int(code)]) - term["mean"]
     raw = (1 - weight) * margins + weight * other
     table = document["calibration"]
     calibrated = np.interp(raw, table["raw"], table["calibrated"])
