@@ -33,8 +33,9 @@ class RunFacts:
 
     ``customers`` are those of the scoring snapshot, ``matched`` those of them that the partner knows (None without a
     partner). ``drops`` tells, for each channel and for ``ANY_CHANNEL``, why how many customers can't be written to, in
-    the order in which they are taken away; ``scored``, with the same keys, how many are left. The newest partner value
-    in the training table is ``days_after_snapshot`` younger than its snapshot: 0 unless that was allowed.
+    the order in which they are taken away; ``scored``, with the same keys, how many are left. By
+    ``feed_age_days`` the newest partner value is older than the training snapshot and than the scoring one; None where
+    it has no date.
     """
 
     as_of: str
@@ -46,7 +47,7 @@ class RunFacts:
     query: QueryFacts | None
     drops: dict[str, tuple[tuple[str, int], ...]] = field(default_factory=dict)
     scored: dict[str, int] = field(default_factory=dict)
-    days_after_snapshot: int = 0
+    feed_age_days: tuple[int | None, int | None] = (None, None)
 
     def __add__(self, other: RunFacts) -> RunFacts:
         """Add the counts of another host."""
@@ -56,7 +57,10 @@ class RunFacts:
             self,
             customers=self.customers + other.customers,
             matched=matched,
-            days_after_snapshot=max(self.days_after_snapshot, other.days_after_snapshot),
+            feed_age_days=(
+                youngest(self.feed_age_days[0], other.feed_age_days[0]),
+                youngest(self.feed_age_days[1], other.feed_age_days[1]),
+            ),
             drops={channel: add_drops(self, other, channel) for channel in channels},
             scored={channel: self.scored.get(channel, 0) + other.scored.get(channel, 0) for channel in channels},
         )
@@ -65,6 +69,11 @@ class RunFacts:
         """Write the facts as JSON."""
         document = {"schema": "pseg.run_facts/1", **asdict(self)}
         return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def youngest(one: int | None, other: int | None) -> int | None:
+    """Return the smaller of two ages, of those that are known."""
+    return min((age for age in (one, other) if age is not None), default=None)
 
 
 def add_drops(one: RunFacts, other: RunFacts, channel: str) -> tuple[tuple[str, int], ...]:

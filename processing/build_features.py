@@ -77,9 +77,10 @@ class TrainingParts:
     days: list[str]
 
     @property
-    def days_after(self) -> int:
-        """Days by which the newest partner value is younger than its snapshot."""
-        return max((snapshot.join.days_after for snapshot in self.snapshots if snapshot.join), default=0)
+    def feed_age_days(self) -> int | None:
+        """Days by which the newest partner value is older than its snapshot, of the snapshot with the youngest."""
+        ages = [snapshot.join.age_days for snapshot in self.snapshots if snapshot.join]
+        return min((age for age in ages if age is not None), default=None)
 
 
 def training_parts(connection: duckdb.DuckDBPyConnection, job: Job) -> TrainingParts:
@@ -233,7 +234,7 @@ def build_features(job: Job) -> str:
             own_columns=own,
             partner_columns=tuple(column.name for column in snapshot.columns if column.party == "partner"),
             training_dates=tuple(parts.days) if parts else (),
-            days_after_snapshot=parts.days_after if parts else 0,
+            feed_age_days=(parts.feed_age_days if parts else None, snapshot.join.age_days if snapshot.join else None),
             query=read_query_facts(job.inputs / "query_result"),
             drops=drops,
             scored={channel: endpoints.people.get(channel, 0) for channel in drops},

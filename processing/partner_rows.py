@@ -18,11 +18,14 @@ from processing.sql import one_row, quoted
 
 @dataclass(frozen=True)
 class PartnerJoin:
-    """How the partner's rows met a snapshot's customers; the newest value is ``days_after`` younger than the date."""
+    """How the partner's rows met a snapshot's customers.
+
+    ``age_days`` is how much older than the snapshot the newest value is, negative if it is younger; None if undated.
+    """
 
     matched: int
     duplicates: int
-    days_after: int = 0
+    age_days: int | None = None
 
 
 def choose_partner_rows(
@@ -69,12 +72,10 @@ def choose_partner_rows(
             why=f"over {settings.max_duplicate_percent:g} percent: the partner's table has no single row per person",
             fix="ask the partner for one row per identifier and date, or raise [query].max_duplicate_percent",
         )
-    days_after = 0
+    age_days = None
     if as_of and DATE in settings.partner_columns:
-        (days_after,) = one_row(
-            connection, f"SELECT greatest(0, coalesce(max({DATE}::DATE) - DATE '{as_of}', 0)) FROM {chosen}"
-        )
-    return partner, PartnerJoin(matched, duplicates, days_after)
+        (age_days,) = one_row(connection, f"SELECT DATE '{as_of}' - max({DATE}::DATE) FROM {chosen}")
+    return partner, PartnerJoin(matched, duplicates, age_days)
 
 
 def refuse_later_values(

@@ -23,6 +23,7 @@ RATE_RATIO = 1.5  # between the label rates of two times
 MATCH_POINTS = 0.10
 GONE = 0.50  # of the rows in which a fact is missing now and was not then
 LATE = 0.01
+STALER_DAYS = 31  # by which the partner's newest value may be older than it was in training
 Z = 1.959963984540054
 
 
@@ -104,8 +105,18 @@ def check_data(goal: Goal, training: Training, facts: TrainingFacts, tested: Tes
     return checks
 
 
-def check_leaks(training: Training, facts: TrainingFacts, days_after: int, is_static: bool) -> list[Check]:
-    """Check that nothing gave the answer away."""
+def check_leaks(
+    training: Training, facts: TrainingFacts, feed_age_days: tuple[int | None, int | None], is_static: bool
+) -> list[Check]:
+    """Check that nothing gave the answer away, and that the partner's feed is as fresh as it was.
+
+    Parameters
+    ----------
+    feed_age_days : tuple of int or None
+        By how much the partner's newest value is older than the training and the scoring snapshot.
+    """
+    then, now = feed_age_days
+    days_after = max(0, -(then or 0))
     accepted = set(training.accept_features)
     allowed = 0.5 + max(SHUFFLED_MARGIN, 3 * facts.shuffled_error)
     suspects = [single for single in facts.singles if single.feature not in accepted | set(facts.left_out)]
@@ -113,7 +124,7 @@ def check_leaks(training: Training, facts: TrainingFacts, days_after: int, is_st
     found = worst.auc if worst else 0.5
     used = [item.feature for item in facts.disguised if item.feature not in facts.left_out]
     unaccepted = sorted(set(used) - accepted)
-    return [
+    checks = [
         Check(
             "shuffled_labels",
             facts.shuffled_auc,
@@ -162,6 +173,22 @@ def check_leaks(training: Training, facts: TrainingFacts, days_after: int, is_st
             text=disguise_text(facts, unaccepted),
         ),
     ]
+    if then is not None and now is not None:
+        staler = now - max(then, 0)
+        checks.append(
+            Check(
+                "feed_age",
+                staler,
+                STALER_DAYS,
+                staler <= STALER_DAYS,
+                title="The partner's feed is as fresh as in training",
+                comparison="at most",
+                text=f"The newest value was {max(then, 0)} days old in training and is {now} days old now"
+                + (": ask the partner for newer ones." if staler > STALER_DAYS else "."),
+                is_warning=True,
+            )
+        )
+    return checks
 
 
 def disguise_text(facts: TrainingFacts, unaccepted: list[str]) -> str:

@@ -96,13 +96,14 @@ class Part:
 class Evidence:
     """What else there is to judge by: how the parts stand to each other, today's customers, the approved model.
 
-    ``today`` are rows of the scoring snapshot, None where there are none; ``days_after`` is how much younger than its
-    snapshot the newest value learned from is; ``champion`` is the difference to the approved model of this name.
+    ``today`` are rows of the scoring snapshot, None where there are none; ``feed_age_days`` is how much older than the
+    training and the scoring snapshot the partner's newest value is; ``champion`` is the difference to the approved
+    model of this name.
     """
 
     split: Split
     today: pa.Table | None = None
-    days_after: int = 0
+    feed_age_days: tuple[int | None, int | None] = (None, None)
     champion: Interval | None = None
     champion_name: str = ""
 
@@ -132,7 +133,7 @@ def evaluate(part: Part, model: Model, facts: TrainingFacts, settings: RunSettin
     checks = (
         *check_quality(goal, facts, tested),
         *check_data(goal, settings.training, facts, tested, evidence.split),
-        *check_leaks(settings.training, facts, evidence.days_after, settings.partner_columns_are_static),
+        *check_leaks(settings.training, facts, evidence.feed_age_days, settings.partner_columns_are_static),
         *check_champion(evidence.champion, evidence.champion_name),
         *check_drift(shifts, facts, tested, now_matched),
     )
@@ -282,7 +283,7 @@ def run(processing: Path, goal_name: str, group: str = "") -> str:
     evidence = Evidence(
         read_split(inputs / "features", label, rows),
         read_today(inputs / "scoring"),
-        read_run_facts(inputs / "run_facts").days_after_snapshot,
+        read_run_facts(inputs / "run_facts").feed_age_days,
         champion,
         name,
     )

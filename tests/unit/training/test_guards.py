@@ -38,7 +38,7 @@ class World:
     table: FeatureTable
     settings: RunSettings = SETTINGS
     today: pa.Table | None = None
-    days_after: int = 0
+    feed_age_days: tuple[int | None, int | None] = (None, None)
 
 
 def honest(size: int = SIZE) -> World:
@@ -89,7 +89,7 @@ def judge(world: World, folder: Path, model_dir: Path | None = None) -> Evaluati
     if world.today is not None:
         (inputs / "scoring").mkdir()
         pq.write_table(world.today, inputs / "scoring" / "scoring-0000.parquet")
-    facts = RunFacts("2026-06-30", 1, None, (), (), (), None, days_after_snapshot=world.days_after)
+    facts = RunFacts("2026-06-30", 1, None, (), (), (), None, feed_age_days=world.feed_age_days)
     write_run_facts(facts, inputs / "run_facts", 0)
     assert evaluate.main(["--ml-dir", str(folder / "judging"), "--goal", "buy"]) == 0
     return read_evaluation(folder / "judging" / "processing" / "evaluation" / "evaluation.json")
@@ -165,7 +165,7 @@ def a_fact_gone(world: World) -> World:
 
 
 def values_from_later(world: World) -> World:
-    return replace(world, days_after=3)
+    return replace(world, feed_age_days=(-3, 0))
 
 
 @pytest.mark.parametrize(
@@ -281,10 +281,10 @@ def test_date_in_disguise_that_is_accepted_is_used(tmp_path: Path) -> None:
 
 def test_date_in_disguise_that_a_model_uses_unaccepted_stops_it() -> None:
     facts = TrainingFacts(100, 50, 0.8, 0.5, disguised=(Disguised("interest_rate", "partner", 0.01),))
-    stopped = [check.name for check in check_leaks(Training(), facts, 0, is_static=False) if check.is_stop]
+    stopped = [check.name for check in check_leaks(Training(), facts, (None, None), is_static=False) if check.is_stop]
     assert stopped == ["dates_in_disguise"]
     accepted = Training(accept_features=("interest_rate",))
-    assert not any(check.is_stop for check in check_leaks(accepted, facts, 0, is_static=False))
+    assert not any(check.is_stop for check in check_leaks(accepted, facts, (None, None), is_static=False))
 
 
 @pytest.mark.parametrize(
@@ -325,6 +325,12 @@ def test_partner_who_knows_fewer_is_a_warning_with_its_owner(tmp_path: Path) -> 
     assert "drift_of_match_rate" in warnings(found)
     (check,) = (check for check in found.checks if check.name == "drift_of_match_rate")
     assert "ask the partner about the feed" in check.text
+
+
+@pytest.mark.parametrize(("ages", "found"), [((2, 60), ["feed_age"]), ((2, 20), []), ((40, 60), [])])
+def test_partner_whose_feed_grew_stale_is_a_warning(tmp_path: Path, ages: tuple[int, int], found: list[str]) -> None:
+    evaluation = judge(replace(honest(), feed_age_days=ages), tmp_path, train_world() / "model")
+    assert (stops(evaluation), warnings(evaluation)) == ([], found)
 
 
 def test_word_is_fair_at_most_while_a_warning_stands() -> None:
