@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 from markupsafe import Markup
 
@@ -110,8 +111,8 @@ class GoalView:
 
     @property
     def checks(self) -> list[Check]:
-        """All checks, failed ones first."""
-        return sorted(self.evaluation.checks, key=lambda check: check.is_passed)
+        """All checks: what stopped it first, then what is to watch."""
+        return sorted(self.evaluation.checks, key=lambda check: STATE_ORDER[state_of_check(check)])
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,24 @@ def title_of(evaluation: Evaluation) -> str:
 def title_of_check(check: Check) -> str:
     """Return what people call a check."""
     return check.title or check.name
+
+
+def state_of_check(check: Check) -> str:
+    """Return how a check stands: ok, watch or stop."""
+    return "ok" if check.is_passed else "watch" if check.is_warning else "stop"
+
+
+def learner_in_words(model: dict[str, Any]) -> str:
+    """Say what a model is made of: its trees, and its linear member where it has one."""
+    parameters, weight = model.get("parameters", {}), model.get("linear_weight", 0.0)
+    depth = f" of depth {parameters['max_depth']}" if "max_depth" in parameters else ""
+    trees = f"boosted trees{depth}, {model.get('rounds', 0):,} rounds"
+    return f"{percent(1 - weight)} {trees}; {percent(weight)} linear, in log-odds" if weight else trees
+
+
+def settings_in_words(model: dict[str, Any]) -> str:
+    """List the settings that were chosen for a model."""
+    return ", ".join(f"{name} {value:g}" for name, value in sorted(model.get("parameters", {}).items()))
 
 
 def view_goals(manifest: RunManifest) -> tuple[GoalView, ...]:
@@ -298,14 +317,20 @@ def weigh_up(goals: tuple[GoalView, ...], run: Run) -> list[Line]:
         if quality and not goal.failed_checks and any(reason.state != "ok" for reason in quality.reasons):
             text = Markup("{}: the model is {}. {}").format(user(goal.title), quality.word, quality.advice)
             lines.append(Line("watch", text, goal.key, "How good it is"))
-    passed = sum(check.is_passed for goal in goals for check in goal.evaluation.checks)
-    all_checks = sum(len(goal.evaluation.checks) for goal in goals)
-    if passed == all_checks:
-        sums = ", and the waterfall adds up to the last person" if any(goal.segments for goal in goals) else ""
-        lines.append(
-            Line("ok", Markup("{} of {} checks passed{}.").format(passed, all_checks, sums), "checks", "Checks")
-        )
+    lines += check_lines(goals)
     return sorted(lines, key=lambda line: STATE_ORDER[line.state])[:MAX_LINES]
+
+
+def check_lines(goals: tuple[GoalView, ...]) -> list[Line]:
+    """Count the checks, where none stopped a model."""
+    states = [state_of_check(check) for goal in goals for check in goal.evaluation.checks]
+    if "stop" in states:
+        return []
+    text = Markup("{} of {} checks passed").format(states.count("ok"), len(states))
+    if "watch" in states:
+        return [Line("watch", text + Markup(", {} to watch.").format(states.count("watch")), "checks", "Checks")]
+    sums = Markup(", and the waterfall adds up to the last person") if any(goal.segments for goal in goals) else ""
+    return [Line("ok", text + sums + Markup("."), "checks", "Checks")]
 
 
 def stopped_lines(goals: tuple[GoalView, ...]) -> list[Line]:

@@ -19,13 +19,14 @@ from contracts.errors import ContractError
 from contracts.evaluation import FILE_NAME as EVALUATION_NAME
 from contracts.evaluation import Evaluation, read_evaluation
 from contracts.job import run_job
+from contracts.partner_names import hide_partner_names
 from contracts.run_facts import read_run_facts
 from contracts.run_manifest import Run, RunManifest, write_run_manifest
 from contracts.run_settings import RunSettings, read_run_settings
 from contracts.segment_manifest import FILE_NAME as MANIFEST_NAME
 from contracts.segment_manifest import SegmentManifest, parse_manifest
 from insights.report import render_report
-from insights.wording import figures
+from insights.wording import figures_of
 
 REPORT_NAME = "report.html"
 FOLDERS = {"train": "candidates", "score": "published"}
@@ -85,7 +86,7 @@ def summarise(manifest: RunManifest) -> str:
 def describe_failure(evaluation: Evaluation) -> str:
     """Name a failed goal with its first failed check."""
     first, *others = [check for check in evaluation.checks if check.is_stop]
-    found, allowed = figures(first.found, first.allowed)
+    found, allowed = figures_of(first)
     more = f", and {len(others)} more" if others else ""
     return f"{evaluation.goal} ({first.name} {found}, {first.comparison} {allowed}{more})"
 
@@ -103,6 +104,8 @@ def make_report(arguments: argparse.Namespace) -> str:
         tuple(read_evaluation(inputs / f"evaluation-{goal}" / EVALUATION_NAME) for goal in goals),
         tuple(one for one in published if one),
     )
+    if not settings.may_name_partner_columns:
+        manifest = hide_partner_names(manifest)
     html = render_report(manifest)
     output = processing / "report"
     write_run_manifest(manifest, output)

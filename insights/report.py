@@ -12,10 +12,11 @@ import hashlib
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from contracts.evaluation import ALL_SCORES
+from contracts.partner_names import hide_partner_names
 from contracts.run_manifest import RunManifest
 from insights import chapters, wording
 from insights.charts import has_interval
-from insights.partner_names import hide_partner_names
 
 TEMPLATES = PackageLoader("insights")
 
@@ -46,12 +47,16 @@ def render_report(manifest: RunManifest) -> str:
         money=lambda amount: wording.user(wording.money(amount, manifest.run.money.currency)),
         rule=chapters.rule_in_words,
         check_title=chapters.title_of_check,
+        check_state=chapters.state_of_check,
+        learner=chapters.learner_in_words,
+        chosen=chapters.settings_in_words,
         most_apart=chapters.most_apart,
     )
     environment.globals.update(
         between=wording.between,
         exact=wording.exact,
-        figures=wording.figures,
+        figures_of=wording.figures_of,
+        all_scores=ALL_SCORES,
         unit_of=wording.unit_of,
         has_interval=has_interval,
     )

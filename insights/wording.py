@@ -11,7 +11,10 @@ from datetime import date
 
 from markupsafe import Markup
 
+from contracts.evaluation import Check
+
 MINUS = "−"  # noqa: RUF001 the minus sign, as wide as a plus
+SHARE_CHECKS = ("calibration_by_tenth", "calibration_in_the_large", "drift_of_match_rate", "tested_on_the_past")
 
 
 def exact(value: float) -> str:
@@ -24,9 +27,9 @@ def about(value: float) -> str:
     return exact(round(value, -1) if abs(value) >= 1000 else value)
 
 
-def signed(value: float) -> str:
+def signed(value: float, digits: int = 1) -> str:
     """Write a difference with its sign and one decimal: ``+8.2``."""
-    return f"{value:+.1f}".replace("-", MINUS)
+    return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -63,6 +66,12 @@ def figures(*values: float) -> tuple[str, ...]:
     """Write numbers that stand beside each other with equally many decimals: none if all are whole, else three."""
     digits = 0 if all(float(value).is_integer() for value in values) else 3
     return tuple(f"{value:,.{digits}f}".replace("-", MINUS) for value in values)
+
+
+def figures_of(check: Check) -> tuple[str, ...]:
+    """Write what a check found and what is allowed: shares in percent, counts whole, all else with three digits."""
+    values = (check.found, check.allowed)
+    return tuple(percent(value, 1) for value in values) if check.name in SHARE_CHECKS else figures(*values)
 
 
 def day(text: str) -> str:

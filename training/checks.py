@@ -158,7 +158,7 @@ def check_leaks(
             comparison="at most",
             text=advise(
                 days_after > 0,
-                "The newest value learned from is so many days younger than the date it stands for"
+                f"The newest value learned from is {days_after:,} days younger than the date it stands for"
                 + (": the project says that the partner's columns never change." if is_static else "."),
             ),
             is_warning=is_static,
@@ -333,7 +333,7 @@ def check_drift(shifts: Sequence[Shift], facts: TrainingFacts, tested: Tested, m
                 moved <= MATCH_POINTS,
                 title="The partner knows as many as in training",
                 comparison="at most",
-                text=f"{facts.match_rate:.0%} of those learned from, {match_rate:.0%} of today's customers"
+                text=f"The partner knows {facts.match_rate:.0%} of those learned from and {match_rate:.0%} of today's customers"
                 + (
                     ": ask the partner about the feed, and look at your own match keys."
                     if moved > MATCH_POINTS

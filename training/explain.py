@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +23,7 @@ TRAITS = 6
 STRONGEST = 12  # features that traits are looked for in
 SMALLEST_SHARE = 0.05  # of everyone, that has a trait worth telling
 SMALLEST_DIFFERENCE = 0.05
+MEASURES = {"max": "largest", "mean": "mean", "min": "smallest", "std": "spread of", "total": "total"}
 
 
 def contributions(ensemble: Ensemble, matrix: Matrix, table: FeatureTable) -> npt.NDArray[np.float64]:
@@ -100,7 +102,7 @@ def conditions(
     name: str, kind: str, categories: tuple[str, ...], values: npt.NDArray[np.float32]
 ) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
     """Yield what can be said of one feature, and of whom it is true."""
-    words = name.replace("_", " ")
+    words, unit = in_words(name)
     missing = np.isnan(values)
     yield f"{words}: not known", missing
     if kind == "category":
@@ -111,8 +113,20 @@ def conditions(
     if not len(known):
         return
     for edge in np.unique(np.quantile(known, [0.25, 0.5, 0.75])):
-        yield f"{words}: {write(edge)} or more", ~missing & (values >= edge)
-        yield f"{words}: {write(edge)} or less", ~missing & (values <= edge)
+        amount = f"{write(edge)} {unit[:-1] if edge == 1 else unit}".rstrip()
+        yield f"{words}: {amount} or more", ~missing & (values >= edge)
+        yield f"{words}: {amount} or less", ~missing & (values <= edge)
+
+
+def in_words(name: str) -> tuple[str, str]:
+    """Read a column's name: what it is in words, and its unit; ``gap_days_max`` is the largest gap, in days."""
+    span = re.fullmatch(r"(.+)_(\d+)d", name)
+    parts = (span[1] if span else name).split("_")
+    unit = "days" if "days" in parts and len(parts) > 1 else ""
+    words = [part for part in parts if not unit or part != "days"]
+    if len(words) > 1 and words[-1] in MEASURES:
+        words = [MEASURES[words[-1]], *words[:-1]]
+    return " ".join(words) + (f" in {span[2]} days" if span else ""), unit
 
 
 def write(number: float) -> str:

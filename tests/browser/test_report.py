@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from contracts.evaluation import ALL_SCORES, Check, Strength
 from contracts.run_manifest import RunManifest
+from insights.wording import SHARE_CHECKS
 from tests.browser.conftest import Open
-from tests.report_runs import RUNS, failed_run, rich_run, sparse_run
+from tests.report_runs import MOVED_TEXT, RUNS, failed_run, rich_run, sparse_run
 from tests.unit.insights.test_report import make_hostile
 
 ALL_RUNS = {**{name: make() for name, make in RUNS.items()}, "hostile": make_hostile()}
@@ -70,6 +72,19 @@ def says(text: str, *values: float) -> bool:
         abs(number - value) <= 0.5 * 10**-digits + 1e-9
         for number, value, digits in zip(shown, values, places, strict=True)
     )
+
+
+STATES = ["stopped", "watch", "passed"]
+
+
+def word_of(check: Check) -> str:
+    """The word that the result of a check has to be."""
+    return "passed" if check.is_passed else "watch" if check.is_warning else "stopped"
+
+
+def text_of(check: Check) -> str:
+    """What has to stand below a check."""
+    return "" if check.is_passed else check.text
 
 
 def facts_of(page: Page, selector: str) -> dict[str, str]:
@@ -131,19 +146,70 @@ def test_numbers_of_the_tables_are_those_of_the_evaluation(show: Open, name: str
                 group.people,
             )
         checks = tables["checks", f"Checks of {evaluation.words.title or evaluation.goal}"]
-        expected = sorted(evaluation.checks, key=lambda check: check.is_passed)
-        assert [row[0] for row in checks] == [check.title or check.name for check in expected]
-        for row, check in zip(checks, expected, strict=True):
-            assert says(row[1], check.found)
-            assert says(row[2], check.allowed)
-            assert row[3].endswith("passed" if check.is_passed else "stopped")
+        expected = sorted(evaluation.checks, key=lambda check: STATES.index(word_of(check)))
+        said = [row for check in expected for row in ([check.title or check.name], [text_of(check)]) if row != [""]]
+        assert [row[:1] for row in checks] == said
+        for row, check in zip([row for row in checks if len(row) == 4], expected, strict=True):
+            unit = 100 if check.name in SHARE_CHECKS else 1
+            assert says(row[1], unit * check.found)
+            assert says(row[2], unit * check.allowed)
+            assert row[3].endswith(word_of(check))
+        for row, strength in zip(tables.get((key, "Strength of each fact"), []), evaluation.strengths, strict=True):
+            assert row[0] == strength.feature
+            assert says(row[1], strength.value)
         if evaluation.partner_value:
             rows = tables[key, f"Extra {evaluation.words.noun} per 1,000 contacted"]
             gains = [*evaluation.partner_value.gains, evaluation.partner_value.at_cut]
             for row, gain in zip(rows, gains, strict=True):
                 assert says(" ".join(row), gain.percent, gain.extra, gain.low, gain.high)
+            for row in tables[key, f"Order with and without data from {run.run.partner}"]:
+                value = evaluation.partner_value
+                own, both, gained = {
+                    "AUC": (value.auc_own, value.auc_both, value.auc_gain),
+                    "Average precision": (
+                        value.average_precision_own,
+                        value.average_precision_both,
+                        value.average_precision_gain,
+                    ),
+                }[row[0]]
+                numbers_of_gain = (gained.low, gained.high) if gained else ()
+                assert says(" ".join(row[1:]).replace("+", ""), own, both, both - own, *numbers_of_gain)
         if name == "sparse":
             assert {caption for chapter, caption in tables if chapter == key} == {"Tenths of the test"}
+
+
+def test_what_moved_is_shown_with_its_cause_and_what_is_steady_is_folded_away(show: Open) -> None:
+    run = rich_run()
+    page = show(run)
+    tables = tables_of(page)
+    moved = {row[0].split(" in ")[0]: row for row in tables["changes", "Moved since training"]}
+    assert set(moved) == {"points_balance", "visits_per_week", ALL_SCORES}
+    assert "watch: The partner's file is 9 days older" in moved["points_balance"][1]
+    assert {row[0].split(" in ")[0] for row in tables["changes", "Steady since training"]} == {
+        "days_since_last_order",
+        ALL_SCORES,
+    }
+    assert page.get_by_text("watch: Visits fell by 12%").is_visible()
+    assert not page.locator("#changes details table").is_visible()
+    page.get_by_text("2 that stayed as they were").click()
+    assert page.locator("#changes details table").is_visible()
+
+
+def test_weak_facts_are_folded_away_and_left_out_ones_named(show: Open) -> None:
+    run = rich_run()
+    many = tuple(Strength(f"fact_{number}", "brand", 1 / number) for number in range(1, 26))
+    page = show(replace(run, evaluations=(replace(run.evaluations[0], strengths=many), run.evaluations[1])))
+    assert len(tables_of(page)["goal-1", "Strength of each fact"]) == 8
+    assert len(tables_of(page)["goal-1", "Weaker facts"]) == 17
+    assert not page.get_by_text("fact_9", exact=True).is_visible()
+    assert "Left out: household_size. It is the same for everybody" in page.locator("#goal-2").inner_text()
+    assert "Left out:" not in page.locator("#goal-1").inner_text()
+
+
+def test_check_to_watch_has_its_text_below_it(show: Open) -> None:
+    page = show(rich_run())
+    assert "10 of 11 checks passed, 1 is to watch." in page.locator("#checks .lead").inner_text()
+    assert page.locator("#checks tr.text").all_inner_texts() == [MOVED_TEXT]
 
 
 def test_reach_table_is_what_was_published_and_the_cut_of_the_segment_is_marked(show: Open) -> None:

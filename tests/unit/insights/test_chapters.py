@@ -97,6 +97,34 @@ def test_shift_of_a_feature_is_listed_once_and_that_of_the_scores_for_each_goal_
     assert [row.shift.psi for row in rows if row.shift.state == "watch"] == [0.14, 0.12, 0.11]
 
 
+def test_checks_are_listed_stops_first_then_those_to_watch() -> None:
+    stopped = chapters.view_goals(failed_run())[1]
+    states = [chapters.state_of_check(check) for check in stopped.checks]
+    assert states == ["stop", "stop", "watch", "ok", "ok", "ok", "ok"]
+    assert [check.name for check in stopped.failed_checks] == ["auc", "total"]
+
+
+def test_checks_are_counted_in_the_lines_with_those_to_watch() -> None:
+    assert lines_of(RICH)[-1].text == "10 of 11 checks passed, 1 to watch."
+    assert lines_of(rich_run(1))[-1].text == "5 of 5 checks passed, and the waterfall adds up to the last person."
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"rounds": 412}, "boosted trees, 412 rounds"),
+        ({"rounds": 74, "parameters": {"max_depth": 2}, "linear_weight": 0.0}, "boosted trees of depth 2, 74 rounds"),
+        (
+            {"rounds": 74, "parameters": {"max_depth": 2}, "linear_weight": 0.7},
+            "30% boosted trees of depth 2, 74 rounds; 70% linear, in log-odds",
+        ),
+    ],
+    ids=["little known", "trees", "with a linear member"],
+)
+def test_model_is_said_in_words(model: dict[str, object], words: str) -> None:
+    assert chapters.learner_in_words(model) == words
+
+
 def test_waterfall_goes_down_to_the_file() -> None:
     steps = chapters.waterfall_steps(RICH.manifests[0].segments[0])
     assert steps[0] == chapters.Step("customers in the snapshot", 0, 412_680)

@@ -18,7 +18,7 @@ from insights import make_report
 from insights.report import render_report
 from tests.embedded_aws import TwoAccounts
 from tests.embedded_aws import accounts as accounts
-from tests.report_runs import failed_run, rich_run
+from tests.report_runs import COLUMNS, failed_run, rich_run
 from tests.worlds import SETTINGS as WORLD
 
 BUCKET = "report-data"
@@ -82,6 +82,18 @@ def test_report_is_made_from_the_two_documents_beside_it(accounts: TwoAccounts, 
     assert written.run.facts == RICH.run.facts
     assert (written.run.code_sha256, written.run.settings_sha256) == ("c0de", "5e77")
     assert (folder / "report.html").read_text(encoding="utf-8") == render_report(written)
+
+
+def test_where_names_are_forbidden_no_document_has_one(accounts: TwoAccounts, tmp_path: Path) -> None:
+    write_inputs(tmp_path, RICH, replace(SETTINGS, may_name_partner_columns=False))
+    publish(accounts, RICH, "forbidden")
+    assert start(tmp_path, "forbidden") == 0
+    folder = tmp_path / "processing" / "report"
+    for name in ("manifest.json", "evaluation.json", "report.html"):
+        text = (folder / name).read_text(encoding="utf-8").replace("<wbr>", "")
+        assert "days_since_last_order" in text or name == "manifest.json"
+        assert not [column for column in COLUMNS if column in text], name
+    assert (folder / "report.html").read_text(encoding="utf-8") == render_report(read_run_manifest(folder))
 
 
 def test_goals_that_failed_are_named_with_check_value_and_floor(accounts: TwoAccounts, tmp_path: Path) -> None:

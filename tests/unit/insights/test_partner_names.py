@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from insights.partner_names import hide_partner_names
+from contracts.evaluation import Check, Shift
+from contracts.partner_names import hide_partner_names
 from insights.report import render_report
 from tests.report_runs import COLUMNS, rich_run, sparse_run
 
@@ -41,6 +42,34 @@ def test_name_inside_another_word_is_no_name() -> None:
     quality = hide_partner_names(run).evaluations[0].quality
     assert quality is not None
     assert "as often as the average customer" in quality.reasons[0].text
+
+
+def test_checks_left_out_features_and_causes_name_no_partner_column() -> None:
+    hidden = hide_partner_names(FORBIDDEN).evaluations[1]
+    assert hidden.model["left_out"] == ["fact 3 from Harbour Points"]
+    (watched,) = (check.text for check in hidden.checks if check.text)
+    assert watched.startswith("Today's customers score otherwise. Most moved fact 1 from Harbour Points: values")
+
+
+def test_categories_of_a_partner_column_are_not_named_either_wherever_the_cause_stands() -> None:
+    cause = "gold card was 10% then, is 30% now (the partner's feed)"
+    lapse = FORBIDDEN.evaluations[1]
+    moved = replace(
+        lapse,
+        checks=(
+            Check("drift_of_scores", 0.2, 0.1, False, text=f"Most moved household_size: {cause}.", is_warning=True),
+        ),
+        shifts=(Shift("household_size", "partner", 0.2, "watch", cause),),
+    )
+    hidden = hide_partner_names(replace(FORBIDDEN, evaluations=(moved,))).evaluations[0]
+    said = "one category was 10% then, is 30% now (the partner's feed)"
+    assert hidden.shifts[0].cause == said
+    assert hidden.checks[0].text == f"Most moved fact 3 from Harbour Points: {said}."
+
+
+def test_run_whose_names_are_hidden_stays_as_it_is() -> None:
+    hidden = hide_partner_names(FORBIDDEN)
+    assert hide_partner_names(hidden) == hidden
 
 
 def test_run_without_a_partner_is_as_it_was() -> None:

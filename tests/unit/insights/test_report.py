@@ -71,13 +71,14 @@ def make_hostile() -> RunManifest:
             replace(
                 evaluation,
                 words=Words(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, evaluation.words.better),
-                checks=tuple(replace(check, title=HOSTILE) for check in evaluation.checks),
+                checks=tuple(replace(check, title=HOSTILE, text=HOSTILE) for check in evaluation.checks),
                 quality=replace(
                     evaluation.quality, reasons=tuple(replace(r, text=HOSTILE) for r in evaluation.quality.reasons)
                 ),
                 traits={
                     HOSTILE: tuple(replace(t, text=HOSTILE) for t in next(iter((evaluation.traits or {}).values())))
                 },
+                model={**evaluation.model, "left_out": [HOSTILE]},
                 strengths=tuple(replace(row, feature=HOSTILE) for row in evaluation.strengths),
                 shifts=tuple(replace(row, name=f"{HOSTILE}{row.name}", cause=HOSTILE) for row in evaluation.shifts),
             )
@@ -202,7 +203,7 @@ def test_stopped_goal_says_its_check_has_no_quality_word_and_shows_the_test_as_t
     html = PAGES["failed"]
     chapter = html[html.index('id="goal-2"') : html.index('id="people"')]
     assert "Stopped: <bdi>Better than picking at random</bdi>" in chapter
-    assert "0.581, at least 0.600 is needed" in chapter
+    assert "0.581, at least 0.600 is needed. <bdi>Too little is known of who will leave.</bdi>" in chapter
     assert "How good is it" not in chapter
     assert "How many would it have reached in the test?" in chapter
     assert 'type="range"' not in chapter

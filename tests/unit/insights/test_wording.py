@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from contracts.evaluation import Check
 from insights import wording
 
 
@@ -82,3 +83,16 @@ def test_words_are_listed_as_people_do() -> None:
     assert wording.listed([wording.user("<a>"), wording.user("b"), wording.user("c")]) == (
         "<bdi>&lt;a&gt;</bdi>, <bdi>b</bdi> and <bdi>c</bdi>"
     )
+
+
+@pytest.mark.parametrize(
+    ("check", "figures"),
+    [
+        (Check("auc", 0.77542, 0.7, True), ("0.775", "0.700")),
+        (Check("enough_positives", 1442.0, 50.0, True), ("1,442", "50")),
+        (Check("calibration_in_the_large", 0.0009, 0.243, True), ("0.1%", "24.3%")),
+    ],
+    ids=["a ranking has three digits", "counts have no decimals", "a share is in percent"],
+)
+def test_figures_of_a_check_have_its_unit(check: Check, figures: tuple[str, str]) -> None:
+    assert wording.figures_of(check) == figures
