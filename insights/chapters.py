@@ -148,14 +148,6 @@ def state_of_check(check: Check) -> str:
     return "ok" if check.is_passed else "watch" if check.is_warning else "stop"
 
 
-def learner_in_words(model: dict[str, Any]) -> str:
-    """Say what a model is made of: its trees, and its linear member where it has one."""
-    parameters, weight = model.get("parameters", {}), model.get("linear_weight", 0.0)
-    depth = f" of depth {parameters['max_depth']}" if "max_depth" in parameters else ""
-    trees = f"boosted trees{depth}, {model.get('rounds', 0):,} rounds"
-    return f"{percent(1 - weight)} {trees}; {percent(weight)} linear, in log-odds" if weight else trees
-
-
 def settings_in_words(model: dict[str, Any]) -> str:
     """List the settings that were chosen for a model."""
     return ", ".join(f"{name} {value:g}" for name, value in sorted(model.get("parameters", {}).items()))

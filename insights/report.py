@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from contracts.evaluation import ALL_SCORES
+from contracts.model_card import learner_in_words
 from contracts.partner_names import hide_partner_names
 from contracts.run_manifest import RunManifest
 from insights import chapters, wording
@@ -48,7 +49,7 @@ def render_report(manifest: RunManifest) -> str:
         rule=chapters.rule_in_words,
         check_title=chapters.title_of_check,
         check_state=chapters.state_of_check,
-        learner=chapters.learner_in_words,
+        learner=learner_in_words,
         chosen=chapters.settings_in_words,
         most_apart=chapters.most_apart,
     )

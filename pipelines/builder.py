@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from sagemaker.core.workflow.parameters import Parameter, ParameterInteger, Para
 from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
+from contracts.model_card import FILE_NAME, describe_goal, plan_card, to_json
 from contracts.naming import camel, package_group
 from contracts.run_settings import Goal, RunSettings
 from pipelines.steps import CACHE, JOB_RETRIES, SERVICE_RETRIES, RequestStep
@@ -23,6 +25,7 @@ MODEL_ENVIRONMENT = {
     "PIP_NO_BUILD_ISOLATION": "0",  # the image's server builds code/ with pip; without a package index only this works
     "SAGEMAKER_MODEL_SERVER_TIMEOUT": "600",
 }
+TRAINING_METRICS = ("folds", "rounds", "members", "linear_percent")
 SHARD_TYPE = "application/x-parquet"
 NEW_QUERY = "none"  # processing.query_clean_rooms knows the same word; a parameter can't be empty
 UNDATED = "undated"  # likewise processing.build_features
@@ -280,7 +283,7 @@ class Builder:
                 "TrainingInputMode": "File",
                 "ContainerEntrypoint": ["python3", "-m", "training.train"],
                 "ContainerArguments": ["--ml-dir", ML_DIR, "--goal", goal.name],
-                "MetricDefinitions": [{"Name": name, "Regex": f"{name}=([0-9.]+)"} for name in ("rounds", "logloss")],
+                "MetricDefinitions": [{"Name": name, "Regex": f"kept: .*{name}=([0-9]+)"} for name in TRAINING_METRICS],
             },
             "Environment": {"PYTHONPATH": f"{data}/code"},
             "RoleArn": self.role,
@@ -318,7 +321,12 @@ class Builder:
         step = self.process(
             f"Evaluate{camel(goal.name)}",
             "training.evaluate",
-            ["--goal", goal.name, "--package-group", package_group(self.settings.project, goal.name)],
+            [
+                *("--goal", goal.name, "--package-group", package_group(self.settings.project, goal.name)),
+                *("--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
+                *("--code-sha256", hash_in(self.locations.code)),
+                *("--settings-sha256", hash_in(self.locations.settings)),
+            ],
             {
                 "model": train.properties.ModelArtifacts.S3ModelArtifacts,
                 **{name: folder(output_of(features, name)) for name in ("features", "scoring", "run_facts")},
@@ -334,10 +342,14 @@ class Builder:
         return {"Image": self.machines.xgboost_image, "ModelDataUrl": model_data, "Environment": MODEL_ENVIRONMENT}
 
     def register(self, goal: Goal, train: RequestStep, evaluate: RequestStep) -> RequestStep:
-        """Register a model that passed its gate; a person approves it."""
+        """Register a model that passed its gate; a person approves it.
+
+        The card that is attached is a draft, made before anything ran; the metadata says where the filled one lies.
+        """
+        evaluation = output_of(evaluate, "evaluation")
         request = {
             "ModelPackageGroupName": package_group(self.settings.project, goal.name),
-            "ModelPackageDescription": describe(goal),
+            "ModelPackageDescription": describe_goal(goal),
             "ModelApprovalStatus": "PendingManualApproval",
             "InferenceSpecification": {
                 "Containers": [self.container(train.properties.ModelArtifacts.S3ModelArtifacts)],
@@ -349,7 +361,7 @@ class Builder:
                 "ModelQuality": {
                     "Statistics": {
                         "ContentType": "application/json",
-                        "S3Uri": Join(on="/", values=[output_of(evaluate, "evaluation"), "evaluation.json"]),
+                        "S3Uri": Join(on="/", values=[evaluation, "evaluation.json"]),
                     }
                 }
             },
@@ -358,6 +370,16 @@ class Builder:
                 "goal": goal.name,
                 "execution": ExecutionVariables.PIPELINE_EXECUTION_ID,
                 "code": hash_in(self.locations.code),
+                "settings": hash_in(self.locations.settings),
+                "predicts": plain(describe_goal(goal)),
+                "as_of": self.as_of,
+                "partner": plain(self.settings.partner) if self.settings.query else "none",
+                "partner_columns": str(len(self.settings.partner_columns)),
+                "model_card": Join(on="/", values=[evaluation, FILE_NAME]),
+            },
+            "ModelCard": {
+                "ModelCardContent": to_json(plan_card(self.settings, goal)),
+                "ModelCardStatus": "Draft",
             },
         }
         return RequestStep(
@@ -371,11 +393,9 @@ class Builder:
         return RequestStep(name, StepTypeEnum.CREATE_MODEL, request, depends_on=[after], retry_policies=SERVICE_RETRIES)
 
 
-def describe(goal: Goal) -> str:
-    """Say what a goal's model predicts."""
-    if goal.label:
-        return f"Propensity of {goal.label}"
-    return f"Propensity of {'no ' if goal.is_absent else ''}{goal.event_type} within {goal.horizon_days} days"
+def plain(text: str) -> str:
+    """Leave of a text what a package's metadata takes: 256 letters, digits, spaces and ``_.:/=+-@``."""
+    return re.sub(r"[^\w .:/=+@-]", "", text)[:256].strip() or "-"
 
 
 def hash_in(uri: str) -> str:

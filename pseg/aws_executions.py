@@ -17,6 +17,12 @@ from contracts.errors import SettingsError
 FINAL_STATES = ("Succeeded", "Failed", "Stopped")
 SHORTEST_ID = 4  # characters of an execution's id; of its 12, these tell a year's runs apart
 PIPELINE_KINDS = ("-train", "-score")
+TRAINED = {  # what a training job measures of itself, and how it is said
+    "folds": "{:g}-fold",
+    "rounds": "{:,.0f} rounds",
+    "members": "{:g} members",
+    "linear_percent": "{:g}% linear",
+}
 LOG_GROUPS = {
     "ProcessingJob": "/aws/sagemaker/ProcessingJobs",
     "TrainingJob": "/aws/sagemaker/TrainingJobs",
@@ -127,7 +133,8 @@ def summarise(client: Any, kind: str, details: dict[str, Any], job: str) -> str:
         return str(client.describe_processing_job(ProcessingJobName=job).get("ExitMessage", ""))
     if kind == "TrainingJob":
         metrics = client.describe_training_job(TrainingJobName=job).get("FinalMetricDataList", [])
-        return ", ".join(f"{metric['MetricName'].replace('_', ' ')} {metric['Value']:g}" for metric in metrics)
+        values = {metric["MetricName"]: metric["Value"] for metric in metrics}
+        return ", ".join(text.format(values[name]) for name, text in TRAINED.items() if values.get(name))
     if kind == "RegisterModel":
         package = client.describe_model_package(ModelPackageName=details["Arn"])
         return f"version {package['ModelPackageVersion']}, {package['ModelApprovalStatus']}"

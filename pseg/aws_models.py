@@ -8,6 +8,7 @@ from typing import Any, Literal
 import boto3
 from botocore.exceptions import ClientError
 
+from contracts import model_card
 from contracts.errors import ServiceError
 from contracts.naming import package_group, package_parameter
 
@@ -76,6 +77,26 @@ def pick_package(session: boto3.Session, project: str, goal: str, version: int |
         why=f"versions: {[package.version for package in packages] or 'none'}",
         fix="train one first: pseg run PROJECT, or start the train pipeline",
     )
+
+
+def read_card(session: boto3.Session, package: ModelPackage) -> dict[str, Any] | None:
+    """Read the filled model card of a package from where its metadata says; None where there is none any more.
+
+    Raises
+    ------
+    ContractError
+        If what lies there is no model card.
+    """
+    uri = package.properties.get("model_card", "")
+    if not uri:
+        return None
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    s3 = session.client("s3")
+    try:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
+        return None
+    return model_card.parse_card(body.decode(errors="replace"), where=uri)
 
 
 def decide(session: boto3.Session, package: ModelPackage, status: Decision, comment: str) -> None:

@@ -35,7 +35,10 @@ from contracts.feature_table import (
 )
 from contracts.job import run_job
 from contracts.model_artifact import unpack
-from contracts.run_facts import read_run_facts
+from contracts.model_card import FILE_NAME as CARD_NAME
+from contracts.model_card import TEXT_NAME, Origin, fill_card, plan_card, to_json, to_markdown
+from contracts.partner_names import hide_in_evaluation, number_names
+from contracts.run_facts import RunFacts, read_run_facts
 from contracts.run_settings import RunSettings, read_run_settings
 from contracts.segment_file import ENDPOINT_COLUMNS, score_column
 from contracts.training_facts import TrainingFacts, read_training_facts
@@ -264,7 +267,21 @@ def compare_with_champion(
     return Interval(value, low, high), found.name
 
 
-def run(processing: Path, goal_name: str, group: str = "") -> str:
+def write_card(
+    folder: Path, result: Evaluation, model: Model, settings: RunSettings, facts: RunFacts, origin: Origin
+) -> None:
+    """Write the model card, for programs and for people."""
+    if not settings.may_name_partner_columns:
+        result = hide_in_evaluation(result, number_names(settings.partner, facts.partner_columns, [result]))
+    parties = [feature.party for feature in model.table.features]
+    names = (settings.brand or settings.project, settings.partner)
+    columns = (parties.count("brand"), parties.count("partner"))
+    card = fill_card(plan_card(settings, settings.goal(result.goal)), result, columns, facts, names, origin)
+    (folder / CARD_NAME).write_text(to_json(card) + "\n", encoding="utf-8")
+    (folder / TEXT_NAME).write_text(to_markdown(card), encoding="utf-8")
+
+
+def run(processing: Path, goal_name: str, group: str = "", origin: Origin | None = None) -> str:
     """Do the step's work and return its summary; ``group`` is where an approved model may be, empty for none."""
     inputs = processing / "input"
     settings = read_run_settings(inputs / "settings")
@@ -280,10 +297,11 @@ def run(processing: Path, goal_name: str, group: str = "") -> str:
         rows.column("customer_key").to_pylist(),
     )
     champion, name = compare_with_champion(part, rows, model, group, settings.seed) if group else (None, "")
+    run_facts = read_run_facts(inputs / "run_facts")
     evidence = Evidence(
         read_split(inputs / "features", label, rows),
         read_today(inputs / "scoring"),
-        read_run_facts(inputs / "run_facts").feed_age_days,
+        run_facts.feed_age_days,
         champion,
         name,
     )
@@ -291,13 +309,22 @@ def run(processing: Path, goal_name: str, group: str = "") -> str:
     output = processing / "evaluation"
     output.mkdir(parents=True, exist_ok=True)
     (output / FILE_NAME).write_bytes(result.to_json())
-    stopped = [check for check in result.checks if check.is_stop]
-    verdict = f"stopped by {', '.join(check.name for check in stopped)}" if stopped else "passed"
-    word = result.quality.word if result.quality else ""
-    return (
-        f"{word}: AUC {result.auc:.3f}, the top tenth {goal.words.past} {result.tenths[0].lift:.1f} times the average, "
-        f"{result.people:,} test customers, {len(result.checks)} checks {verdict}"
-    )
+    write_card(output, result, model, settings, run_facts, origin or Origin())
+    return summarise(result)
+
+
+def summarise(result: Evaluation) -> str:
+    """Say in one line how good a model is and what the checks found."""
+    stopped = [check.name for check in result.checks if check.is_stop]
+    passed = sum(check.is_passed for check in result.checks)
+    watched = len(result.checks) - passed - len(stopped)
+    verdict = f"stopped by {', '.join(stopped)}" if stopped else f"{passed} of {len(result.checks)} checks passed"
+    quality = result.quality
+    ranked = f"ranking score {quality.score:.0f} ({quality.low:.0f} to {quality.high:.0f})" if quality else ""
+    word = f"{quality.word}, " if quality and not stopped else ""
+    lift = f"the top tenth {result.words.past} {result.tenths[0].lift:.1f} times the average"
+    more = f", {watched} to watch" if watched and not stopped else ""
+    return f"{word}{ranked}, AUC {result.auc:.3f}, {lift}, {verdict}{more}"
 
 
 def main(argv: list[str]) -> int:
@@ -306,8 +333,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--ml-dir", type=Path, required=True)
     parser.add_argument("--goal", required=True)
     parser.add_argument("--package-group", default="", help="where to look for an approved model to compare with")
+    parser.add_argument("--execution-id", default="")
+    parser.add_argument("--code-sha256", default="")
+    parser.add_argument("--settings-sha256", default="")
     a = parser.parse_args(argv)
-    return run_job(lambda: run(a.ml_dir / "processing", a.goal, a.package_group), note=a.ml_dir / "output" / "message")
+    origin = Origin(a.execution_id, a.code_sha256, a.settings_sha256)
+    note = a.ml_dir / "output" / "message"
+    return run_job(lambda: run(a.ml_dir / "processing", a.goal, a.package_group, origin), note=note)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from training.partner_value import compare_models
 from training.probes import find_disguised, measure_singles, probe_shuffled
 from training.quality import auc_interval
 from training.search import search_parameters
-from training.trees import CANDIDATES, Parameters, cross_validate
+from training.trees import BAG, CANDIDATES, Parameters, cross_validate
 
 PARTNER = "partner"
 DEFAULT_CUT = 10.0  # percent, of a goal that fills no segment
@@ -80,6 +80,9 @@ def learn_goal(rows: pa.Table, folder: Path, goal: Goal, settings: RunSettings, 
         used.matrix, used.labels, used.people, used.table, random_folds(used.people, settings.seed)[0], settings.seed
     )
     checked = used.checked
+    bag, weight = BAG if len(used.labels) <= SMALL_ROWS else 1, learned.ensemble.settings.linear_weight
+    kept = "kept: folds=%d rounds=%d members=%d linear_percent=%.0f"  # what MetricDefinitions read
+    logger.info(kept, len(used.folds), learned.rounds, bag, 100 * weight)
     facts = TrainingFacts(
         checked=len(checked),
         positives=int(used.labels[checked].sum()),

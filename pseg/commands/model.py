@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pseg.commands.options import AsJson, GoalArgument, ProjectOption
-from pseg.console import answer, print_json, print_table, say
+from pseg.console import answer, print_json, print_table, say, warn
 
 if TYPE_CHECKING:
     import boto3
@@ -48,7 +48,7 @@ def list_models(project: ProjectOption = Path(), as_json: AsJson = False) -> Non
 
 @app.command()
 def show(goal: GoalArgument, project: ProjectOption = Path(), version: Version = None, as_json: AsJson = False) -> None:
-    """Show one registered model and where it comes from.
+    """Show one registered model: its model card and where it comes from.
 
     Example: pseg model show buy --project examples/cdnow
     """
@@ -56,16 +56,22 @@ def show(goal: GoalArgument, project: ProjectOption = Path(), version: Version =
 
     opened = read_project(project)
     session = open_session()
-    from pseg.aws_models import pick_package
+    from contracts.model_card import essentials
+    from pseg.aws_models import pick_package, read_card
 
     package = pick_package(session, opened.name, goal, version)
+    card = read_card(session, package)
     if as_json:
-        print_json("model.show", asdict(package))
+        print_json("model.show", {**asdict(package), "card": card})
         return
     answer.print(f"{package.goal} version {package.version}, {package.status}, registered {package.created}")
     answer.print(package.arn)
-    for key, value in sorted(package.properties.items()):
-        answer.print(f"  {key:<10} {value}", markup=False)
+    if card is None:
+        warn("its model card is not there any more; what the registry knows:")
+    for key, value in essentials(card) if card else sorted(package.properties.items()):
+        answer.print(f"  {key:<22}  {value}", markup=False)
+    if card:
+        answer.print(f"  {'Card':<22}  {package.properties['model_card']}", markup=False)
     if package.status == "PendingManualApproval":
         say(f"Next  pseg model approve {goal} --version {package.version} --project {project}, or reject")
     else:

@@ -49,7 +49,7 @@ REFUSED: dict[str, str] = {
         PrimaryContainer.InferenceSpecificationName PrimaryContainer.ContainerMetricsConfig""",
     "CreateModelPackage": """ModelPackageName ValidationSpecification SourceAlgorithmSpecification
         AdditionalInferenceSpecifications CertifyForMarketplace=True
-        InferenceSpecification.Containers.ModelDataSource SourceUri ModelCard""",
+        InferenceSpecification.Containers.ModelDataSource SourceUri""",
     "UpdateModelPackage": "AdditionalInferenceSpecificationsToAdd InferenceSpecification SourceUri ModelCard",
     "DescribeModelPackage": "IncludedData=MetadataOnly",
     "ListModelPackages": "ModelPackageType=Unversioned|Both",

@@ -6,6 +6,7 @@ PendingManualApproval, which AWS does not list among the possible transitions.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -83,6 +84,7 @@ def install(sagemaker: SageMaker) -> None:
         if len(containers) != 1:
             raise invalid("the embedded AWS provides model packages with one container")
         check_data(call, containers[0].get("ModelDataUrl", ""))
+        check_card(parameters.get("ModelCard", {}).get("ModelCardContent", "{}"))
         group["last version"] += 1
         version, name = group["last version"], group["ModelPackageGroupName"]
         arn = packages.arn(call, f"{name}/{version}")
@@ -101,6 +103,14 @@ def install(sagemaker: SageMaker) -> None:
         }
         sagemaker.tag(arn, parameters.get("Tags"))
         return {"ModelPackageArn": arn}
+
+    def check_card(content: str) -> None:
+        try:
+            if isinstance(json.loads(content), dict):
+                return
+        except ValueError:
+            pass
+        raise invalid("ModelCardContent is not a JSON object (the embedded AWS does not check its schema)")
 
     def check_data(call: Call, uri: str) -> None:
         if not uri.startswith("s3://"):

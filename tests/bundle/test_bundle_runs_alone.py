@@ -138,7 +138,7 @@ def test_features_training_evaluation_and_scoring_run_in_their_folders(bundle: P
     evaluation = read_evaluation(judging / "processing" / "evaluation" / "evaluation.json")
     assert evaluation.notice == settings.notice
     assert evaluation.auc > 0.6
-    assert (judging / "output" / "message").read_text(encoding="utf-8").count(f": AUC {evaluation.auc:.3f}, ") == 1
+    assert (judging / "output" / "message").read_text(encoding="utf-8").count(f", AUC {evaluation.auc:.3f}, ") == 1
 
     model, scored = training / "model", tmp_path / "shard-00000.parquet.out"
     shard = building / "processing" / "shards" / "shard-00000.parquet"

@@ -122,6 +122,18 @@ def test_segments_verify_notices_a_changed_file(first_bytes: bytes, pseg: Pseg, 
     assert "is not what was published" in json.loads(changed.stdout)["error"]["what"]
 
 
+def test_model_show_prints_the_model_card(first_run: dict[str, Any], pseg: Pseg, project: Path) -> None:
+    shown = pseg("model", "show", "buy", "--project", str(project))
+    assert shown.returncode == 0, shown.stderr
+    for words in ("Propensity of purchase within 273 days", "23 of CDNOW, 2 of the synthetic partner", "1997-09-30"):
+        assert words in shown.stdout
+    document = json.loads(pseg("model", "show", "buy", "--project", str(project), "--json").stdout)
+    assert (
+        document["card"]["additional_information"]["custom_details"]["Execution"] == document["properties"]["execution"]
+    )
+    assert document["properties"]["predicts"] == "Propensity of purchase within 273 days"
+
+
 def test_nothing_approved_is_a_clear_error(first_run: dict[str, Any], pseg: Pseg, project: Path) -> None:
     refused = pseg("pipeline", "start", "cdnow-score", "--project", str(project))
     assert refused.returncode == 3

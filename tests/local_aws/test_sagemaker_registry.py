@@ -56,6 +56,16 @@ def test_metrics_and_properties_are_kept(account: Account) -> None:
     assert group["ModelPackageGroupDescription"] == "about"
 
 
+def test_model_card_is_kept_and_must_be_json(account: Account) -> None:
+    account.sm.create_model_package_group(ModelPackageGroupName="cards")
+    card = {"ModelCardContent": '{"intended_uses": {"risk_rating": "Unknown"}}', "ModelCardStatus": "Draft"}
+    described = account.sm.describe_model_package(ModelPackageName=package(account, "cards", ModelCard=card))
+    assert described["ModelCard"] == card
+    for content in ("no card", "[]"):
+        with pytest.raises(ClientError, match="ModelCardContent is not a JSON object"):
+            package(account, "cards", ModelCard={"ModelCardContent": content, "ModelCardStatus": "Draft"})
+
+
 def test_newest_approved_package_is_found(account: Account) -> None:
     account.sm.create_model_package_group(ModelPackageGroupName="approved")
     arns = [package(account, "approved") for _ in range(3)]

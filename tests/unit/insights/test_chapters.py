@@ -109,22 +109,6 @@ def test_checks_are_counted_in_the_lines_with_those_to_watch() -> None:
     assert lines_of(rich_run(1))[-1].text == "5 of 5 checks passed, and the waterfall adds up to the last person."
 
 
-@pytest.mark.parametrize(
-    ("model", "words"),
-    [
-        ({"rounds": 412}, "boosted trees, 412 rounds"),
-        ({"rounds": 74, "parameters": {"max_depth": 2}, "linear_weight": 0.0}, "boosted trees of depth 2, 74 rounds"),
-        (
-            {"rounds": 74, "parameters": {"max_depth": 2}, "linear_weight": 0.7},
-            "30% boosted trees of depth 2, 74 rounds; 70% linear, in log-odds",
-        ),
-    ],
-    ids=["little known", "trees", "with a linear member"],
-)
-def test_model_is_said_in_words(model: dict[str, object], words: str) -> None:
-    assert chapters.learner_in_words(model) == words
-
-
 def test_waterfall_goes_down_to_the_file() -> None:
     steps = chapters.waterfall_steps(RICH.manifests[0].segments[0])
     assert steps[0] == chapters.Step("customers in the snapshot", 0, 412_680)

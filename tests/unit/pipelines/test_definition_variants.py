@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -12,6 +13,7 @@ import boto3
 import pytest
 
 from contracts.errors import SettingsError
+from contracts.model_card import plan_card
 from contracts.run_settings import Goal, RunSettings
 from pipelines.downstream import steps_from
 from tests.definitions import ROLE, steps_of
@@ -143,6 +145,23 @@ def test_registered_model_says_what_it_predicts(define: Callable[..., str], goal
     steps = named(define(replace(SETTINGS, goals=(goal,)), EVENT_TABLES))
     register = next(step for name, step in steps.items() if name.startswith("Register"))
     assert register["Arguments"]["ModelPackageDescription"] == words
+
+
+def test_registered_model_carries_a_draft_card_and_metadata_that_the_service_takes(
+    define: Callable[..., str],
+) -> None:
+    settings = replace(SETTINGS, partner="Müller & Söhne, (GmbH)", goals=(SETTINGS.goal("buy"),))
+    steps = named(define(settings, EVENT_TABLES))
+    request = next(step for name, step in steps.items() if name.startswith("Register"))["Arguments"]
+    assert json.loads(request["ModelCard"]["ModelCardContent"]) == plan_card(settings, settings.goals[0])
+    assert request["ModelCard"]["ModelCardStatus"] == "Draft"
+    properties = request["CustomerMetadataProperties"]
+    assert properties["partner"] == "Müller  Söhne GmbH"
+    assert properties["partner_columns"] == str(len(settings.partner_columns))
+    assert json.dumps(properties["model_card"]).endswith('"model_card.json"]}}')
+    for name, value in properties.items():
+        assert re.fullmatch(r"[\w .:/=+@-]{1,128}", name)
+        assert isinstance(value, dict) or re.fullmatch(r"[\w .:/=+@-]{1,256}", value)
 
 
 BUY = ("TrainBuy", "EvaluateBuy", "GateBuy", "RegisterBuy", "CreateModelBuy", "ScoreBuy", "PublishBuy")

@@ -19,8 +19,10 @@ from sklearn import metrics
 from contracts.errors import ContractError
 from contracts.evaluation import Evaluation, read_evaluation
 from contracts.feature_table import FINGERPRINT_KEY, read_feature_table
+from contracts.model_card import parse_card
 from contracts.run_facts import RunFacts, write_run_facts
-from contracts.run_settings import ReadyTable, RunSettings
+from contracts.run_settings import FILE_NAME as SETTINGS_NAME
+from contracts.run_settings import ReadyTable, RunSettings, read_run_settings
 from contracts.segment_file import ENDPOINT_COLUMNS
 from contracts.training_facts import read_training_facts
 from inference.handler import CONTENT_TYPE, Model, model_fn, transform_fn
@@ -152,9 +154,43 @@ def test_label_that_never_varies_is_refused(ml_dir: Path, model: Model, label: i
 def test_summary_says_how_good_the_model_is(ml_dir: Path, evaluation: Evaluation) -> None:
     message = (ml_dir / "output" / "message").read_text()
     lift = evaluation.tenths[0].lift
-    assert message.startswith(f"Fair: AUC {evaluation.auc:.3f}, the top tenth did it {lift:.1f} times the average")
-    assert message.endswith(f"{len(evaluation.checks)} checks passed")
-    assert f"{evaluation.people:,} test customers" in message
+    assert message.startswith("Fair, ranking score 59 (52 to 66), ")
+    assert f"AUC {evaluation.auc:.3f}, the top tenth did it {lift:.1f} times the average" in message
+    assert message.endswith("14 of 14 checks passed")
+
+
+def test_summary_counts_what_is_to_watch_and_names_what_stops(evaluation: Evaluation) -> None:
+    first, second, *others = evaluation.checks
+    watched = replace(evaluation, checks=(replace(first, is_passed=False, is_warning=True), second, *others))
+    assert evaluate.summarise(watched).endswith("13 of 14 checks passed, 1 to watch")
+    stopped = replace(watched, checks=(first, replace(second, is_passed=False, is_warning=False), *others))
+    assert evaluate.summarise(stopped).endswith(f"stopped by {second.name}")
+
+
+def test_model_card_is_written_for_programs_and_for_people(ml_dir: Path, evaluation: Evaluation) -> None:
+    folder = ml_dir / "processing" / "evaluation"
+    card = parse_card((folder / "model_card.json").read_text(), "here")
+    (metrics_group, checks) = card["evaluation_details"][0]["metric_groups"]
+    found = {metric["name"]: metric["value"] for metric in metrics_group["metric_data"]}
+    assert found["AUC"] == evaluation.auc
+    assert [check["name"] for check in checks["metric_data"]] == [check.name for check in evaluation.checks]
+    text = (folder / "model_card.md").read_text()
+    assert "of the partner" in text
+    assert "Propensity of purchase within 90 days" in text
+
+
+def test_model_card_names_no_partner_column_where_that_is_forbidden(ml_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "ml"
+    shutil.copytree(ml_dir, copy)
+    settings = replace(read_run_settings(copy / "processing/input/settings"), may_name_partner_columns=False)
+    (copy / "processing/input/settings" / SETTINGS_NAME).write_bytes(settings.to_json())
+    assert evaluate.main(["--ml-dir", str(copy), "--goal", "buy", "--execution-id", "run7"]) == 0
+    table = read_feature_table(copy / "processing/input/features")
+    columns = [feature.name for feature in table.features if feature.party == "partner"]
+    for name in ("model_card.json", "model_card.md"):
+        text = (copy / "processing/evaluation" / name).read_text()
+        assert "run7" in text
+        assert not [column for column in columns if column in text]
 
 
 def test_model_of_other_features_is_refused_with_the_handlers_reason(ml_dir: Path, tmp_path: Path) -> None:
