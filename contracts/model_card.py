@@ -165,8 +165,9 @@ def metrics_of(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
 def metric_of(check: Check) -> dict[str, Any]:
     """Write a check as a metric; what is allowed, its result and its text are the notes."""
     result = "passed" if check.is_passed else "watch" if check.is_warning else "stopped"
-    text = "" if check.is_passed else f" {check.text}"
-    notes = f"{result}: {check.title or check.name}, {check.comparison} {check.allowed:.4g}.{text}"
+    said = check.title or check.name
+    text = said if check.is_passed or not check.text else check.text
+    notes = f"{result}: {check.found:.4g}, {check.comparison} {check.allowed:.4g} is allowed. {text}"
     return {"name": check.name, "type": "number", "value": check.found, "notes": notes[:SHORT]}
 
 
@@ -180,7 +181,7 @@ def learner_in_words(model: dict[str, Any]) -> str:
 
 def to_json(card: dict[str, Any]) -> str:
     """Write a card as the service takes it: one line."""
-    return json.dumps(card, ensure_ascii=False, sort_keys=True)
+    return json.dumps(card, ensure_ascii=False)
 
 
 def parse_card(text: str, where: str) -> dict[str, Any]:
@@ -215,7 +216,7 @@ def essentials(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield metric["name"], f"{metric['value']:.3f}{', ' + metric['notes'] if 'notes' in metric else ''}"
     for check in groups_of(card)["Checks"]:
         if not check["notes"].startswith("passed"):
-            yield "Check", check["notes"]
+            yield "Check", f"{check['name']}, {check['notes']}"
     yield "Meant", uses["intended_uses"]
     yield "Limits", more["caveats_and_recommendations"]
 

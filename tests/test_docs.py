@@ -67,6 +67,12 @@ def test_links_lead_somewhere(document: Path) -> None:
         assert (document.parent / target).exists(), target
 
 
+def test_every_check_is_documented_and_every_documented_check_exists() -> None:
+    checks = re.findall(r'Check\(\s*"(\w+)"', (ROOT / "training" / "checks.py").read_text())
+    documented = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "models.md").read_text(), re.MULTILINE)
+    assert sorted(documented) == sorted(checks)
+
+
 def test_embedded_aws_stays_within_its_size() -> None:
     lines = sum(len(path.read_text().splitlines()) for path in (ROOT / "pseg" / "local_aws").glob("*.py"))
     assert lines <= 6000

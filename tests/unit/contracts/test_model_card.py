@@ -56,7 +56,7 @@ def test_essentials_say_purpose_quality_dates_columns_checks_and_limits() -> Non
     assert said["Predicts"] == "Propensity of purchase within 90 days"
     assert said["Quality"].startswith("Fair, ranking score")
     assert said["Checks"] == "5 of 6 passed"
-    assert said["Check"].startswith("watch: Today's customers score like those learned from, at most 0.1. Today's")
+    assert said["Check"].startswith("drift_of_scores, watch: 0.12, at most 0.1 is allowed. Today's customers")
     assert said["Learned from"] == "164,000 rows, customers as of 2026-08-31"
     assert said["Columns"] == "23 of Juniper & Lane, 2 of Harbour Points"
     assert said["Made of"] == "70% boosted trees of depth 3, 412 rounds; 30% linear, in log-odds"
