@@ -106,9 +106,10 @@ def read_feature_table(folder: Path) -> FeatureTable:
     return table
 
 
-def parquet_name(host: int) -> str:
-    """Name the file of one host of BuildFeatures."""
-    return PARQUET_NAME if host == 0 else PARQUET_NAME.replace(".", f"-{host:04d}.")
+def parquet_name(host: int, number: int = 0) -> str:
+    """Name a file of one host of BuildFeatures: the first, or another where it writes several."""
+    place = f"-{host:04d}-{number:03d}" if number else f"-{host:04d}" if host else ""
+    return PARQUET_NAME.replace(".", f"{place}.")
 
 
 def read_part(folder: Path, part: str, label: str) -> pa.Table:

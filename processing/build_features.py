@@ -32,10 +32,12 @@ from contracts.score_shard import write_shards
 from contracts.table import check_table, parquet_files
 from processing import features, ready_table
 from processing.endpoints import count_drops, open_endpoints, register_contacts
+from processing.sample import WHOLE, Sample, choose_sample
 from processing.snapshot import Snapshot, take_snapshot
 from processing.sql import connect, literal, one_row, quoted
 
 ROW_GROUP_ROWS = 122_880
+FILE_ROWS = 200_000  # of the training table
 SAMPLE_ROWS = 100_000  # of today's customers, for the comparison with those learned from
 UNDATED = "undated"
 
@@ -70,11 +72,12 @@ def read_inputs(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
 
 @dataclass(frozen=True)
 class TrainingParts:
-    """The SELECTs that make the training table, its snapshots (the last gives the contract), and their dates."""
+    """The SELECTs of the training table, its snapshots (the last gives the contract), their dates, and whose rows."""
 
     selects: list[str]
     snapshots: list[Snapshot]
     days: list[str]
+    sample: Sample
 
     @property
     def feed_age_days(self) -> int | None:
@@ -90,37 +93,51 @@ def training_parts(connection: duckdb.DuckDBPyConnection, job: Job) -> TrainingP
         snapshot = take_snapshot(connection, settings, job.as_of)
         split = ready_table.ready_split(connection, settings.customers, settings.goals, settings.seed, job.hosts)
         labels = ready_table.ready_labels(settings.goals)
-        names = ", ".join(f"s.{quoted(column.name)}" for column in snapshot.columns)
+        names = selected(snapshot)
         day = f"DATE '{job.as_of}'" if job.as_of else "NULL::DATE"
         labelled = " OR ".join(f"c.{quoted(goal.label)} IS NOT NULL" for goal in settings.goals)
         time = settings.customers.time
+        known = f"SELECT customer_key, 1 AS rows FROM all_customers c WHERE {labelled}"
+        sample = choose_sample(connection, settings, known, job.hosts)
         order = f", rank() OVER (ORDER BY c.{quoted(time)})::INTEGER AS {TIME_ORDER}" if time else ""
         part = f"""SELECT c.customer_key, {day} AS snapshot_date, {split} AS split{order}, {labels}, {names}
-            FROM all_customers c JOIN {snapshot.view} s USING (customer_key) WHERE {labelled}"""
-        return TrainingParts([part], [snapshot], [str(job.as_of)] if job.as_of else [])
+            FROM (SELECT * FROM all_customers WHERE {sample.condition}) c
+            JOIN {snapshot.view} s USING (customer_key) WHERE {labelled}"""
+        return TrainingParts([part], [snapshot], [str(job.as_of)] if job.as_of else [], sample)
     if job.as_of is None:
         raise SettingsError("events need a date to look back from", where="AsOf", fix="start with AsOf = YYYY-MM-DD")
+    sample = features.sample_customers(connection, settings, job.as_of)
+    features.take_events(connection, sample)
     parts, snapshots, days = [], [], []
     for goals, dates in features.training_dates(settings, job.as_of):
         features.refuse_censored_labels(connection, goals[0], job.as_of)
         for date_ in dates:
             snapshot = take_snapshot(connection, settings, date_)
             split = features.split_sql(settings.seed, is_newest=date_ == dates[0], has_older=len(dates) > 1)
-            names = ", ".join(quoted(column.name) for column in snapshot.columns)
             labels = features.label_sql(settings.goals, goals, date_)
             parts.append(
-                f"SELECT customer_key, DATE '{date_}' AS snapshot_date, {split} AS split, {labels}, {names} "
-                f"FROM {snapshot.view}"
+                f"SELECT customer_key, DATE '{date_}' AS snapshot_date, {split} AS split, {labels}, "
+                f"{selected(snapshot)} FROM {snapshot.view} s"
             )
             snapshots.append(snapshot)
             days.append(str(date_))
-    return TrainingParts(parts, snapshots, sorted(set(days)))
+    return TrainingParts(parts, snapshots, sorted(set(days)), sample)
+
+
+def selected(snapshot: Snapshot) -> str:
+    """Write the features of a snapshot ``s``; numbers in single precision, as models read them."""
+    return ", ".join(
+        f"s.{name}::FLOAT AS {name}" if column.kind == "number" else f"s.{name}"
+        for column, name in ((column, quoted(column.name)) for column in snapshot.columns)
+    )
 
 
 def write_training_table(
-    connection: duckdb.DuckDBPyConnection, job: Job, path: Path
+    connection: duckdb.DuckDBPyConnection, job: Job, folder: Path
 ) -> tuple[FeatureTable, TrainingParts]:
     """Write the training table, one row per customer and snapshot, sorted by both; return its contract and its parts.
+
+    A large one goes into several files, each with the rows of some customers: any of them is a fair share.
 
     Raises
     ------
@@ -130,13 +147,22 @@ def write_training_table(
     parts = training_parts(connection, job)
     labels = ", ".join(LABEL_PREFIX + goal.name for goal in job.settings.goals)
     union = " UNION ALL ".join(parts.selects)
-    connection.execute(
-        f"""COPY (SELECT * FROM ({union}) WHERE split IS NOT NULL ORDER BY customer_key, snapshot_date, {labels})
-        TO {literal(str(path))} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"""
-    )
-    connection.from_parquet([str(path)]).create_view("training", replace=True)
+    connection.execute(f"CREATE TEMP TABLE training AS SELECT * FROM ({union}) WHERE split IS NOT NULL")
     if job.hosts == 1:
         refuse_flat_labels(connection, job.settings)
+    (rows,) = one_row(connection, "SELECT count(*) FROM training")
+    files = max(1, -(-rows // FILE_ROWS))
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(files):
+        own = f"WHERE hash(customer_key, 'file') % {files} = {number}" if files > 1 else ""
+        connection.execute(
+            f"""COPY (SELECT * FROM training {own} ORDER BY customer_key, snapshot_date, {labels})
+            TO {literal(str(folder / parquet_name(job.host, number)))}
+            (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"""
+        )
+    connection.execute("DROP TABLE training")
+    if job.settings.customers is None:
+        features.take_events(connection, WHOLE)
     return FeatureTable(tuple(parts.snapshots[-1].columns), features.definition_sha256(job.settings)), parts
 
 
@@ -148,7 +174,7 @@ def write_scoring_sample(connection: duckdb.DuckDBPyConnection, job: Job, snapsh
     share = min(1.0, SAMPLE_ROWS / job.hosts / max(customers, 1))
     connection.execute(
         f"""COPY (SELECT {names} FROM {snapshot.view}
-        WHERE ('0x' || sha256('scoring|' || {KEY})[:8])::BIGINT < {share} * 4294967296 ORDER BY {KEY})
+        WHERE hash({KEY}, 'scoring') >> 32 < {share} * 4294967296 ORDER BY {KEY})
         TO {literal(str(folder / f"scoring-{job.host:04d}.parquet"))} (FORMAT parquet)"""
     )
 
@@ -211,7 +237,7 @@ def build_features(job: Job) -> str:
         return "no file of customers fell to this host"
     with tempfile.TemporaryDirectory(prefix="spill-", dir=outputs) as spill, connect(Path(spill)) as connection:
         read_inputs(connection, job)
-        training = Path(spill) / parquet_name(job.host)
+        training = Path(spill) / "training"
         table, parts = write_training_table(connection, job, training) if job.is_training else (None, None)
         snapshot = take_snapshot(connection, job.settings, job.as_of)
         (customers,) = one_row(connection, f"SELECT count(*) FROM {snapshot.base}")
@@ -241,9 +267,11 @@ def build_features(job: Job) -> str:
         )
         if table:
             (outputs / "features").mkdir(parents=True, exist_ok=True)
-            shutil.move(training, outputs / "features" / training.name)
+            for path in sorted(training.iterdir()):
+                shutil.move(path, outputs / "features" / path.name)
             (outputs / "features" / JSON_NAME).write_bytes(table.to_json())
         write_run_facts(facts, outputs / "run_facts", job.host)
+    sampled = str(parts.sample) if parts else ""
     share = 100 * (facts.matched or 0) / max(customers, 1)
     matched = "" if facts.matched is None else f", {facts.matched:,} matched ({share:.1f}%)"
     columns = f"{len(own)} own" + (f" + {len(facts.partner_columns)} partner" if job.settings.query else "")
@@ -252,7 +280,7 @@ def build_features(job: Job) -> str:
         dropped += f", {later[0]:,} events after {job.as_of} not used ({later[1]:,} customers have no others)"
     return (
         f"{customers:,} customers{matched}, {columns} columns, "
-        f"{endpoints.kept:,} endpoints in {len(written)} shard(s){dropped}"
+        f"{endpoints.kept:,} endpoints in {len(written)} shard(s){dropped}{sampled}"
     )
 
 

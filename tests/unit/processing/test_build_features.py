@@ -92,7 +92,7 @@ def test_newest_partner_row_known_on_the_date_is_taken(tmp_path: Path) -> None:
     newer = result.assign(attribute_date=AS_OF, affinity=100.0)
     write_table(tmp_path / "input", "query_result", pd.concat([newer, result, older]))
     out = build(tmp_path)
-    known = result.set_index("customer_key")["affinity"]
+    known = result.set_index("customer_key")["affinity"].astype("float32")
     training = feature_table(out).set_index("customer_key")["affinity"].dropna()
     assert (training == known.loc[training.index]).all()
     assert set(shards(out)["affinity"].dropna()) == {100.0}

@@ -63,7 +63,7 @@ def test_query_joins_as_features_of_the_brand(tmp_path: Path) -> None:
     found = pq.read_table(tmp_path / "out" / "features" / "feature_table.parquet").to_pandas().set_index("customer_key")
     events = tables["events"]
     known = events[(events["event_time"].dt.date <= TRAINING_DATE) & (events["amount"] > 0)]
-    spent = known.groupby("customer_key")["amount"].median().reindex(found.index)
+    spent = known.groupby("customer_key")["amount"].median().reindex(found.index).astype("float32")
     pd.testing.assert_series_equal(found["Median, spent"], spent, check_names=False)
     assert (found["days_since"] == found["recency_days"]).all()
     scored = pq.read_table(tmp_path / "out" / "shards").to_pandas().set_index("User.UserId")

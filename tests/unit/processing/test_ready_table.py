@@ -60,7 +60,7 @@ def test_columns_become_features_in_their_order_and_of_their_kinds(tmp_path: Pat
     assert found.index.tolist() == sorted(given.index)
     for name in ("age", "income", "is_member"):
         pd.testing.assert_series_equal(
-            found[name], given[name].astype(float).loc[found.index], check_names=False, check_index_type=False
+            found[name], given[name].astype("float32").loc[found.index], check_names=False, check_index_type=False
         )
     assert (found["job"] == given["job"].loc[found.index]).all()
     assert (found["label__subscribes"] == given["y"].loc[found.index]).all()
