@@ -122,14 +122,8 @@ def read_part(folder: Path, part: str, label: str) -> pa.Table:
     ContractError
         If there is no file, one can't be read, the label is missing or never varies, or a row is there twice.
     """
-    paths = sorted(folder.glob(PARQUET_NAME.replace(".", "*.")))
-    if not paths:
-        raise ContractError(
-            "the feature table is missing", where=str(folder / PARQUET_NAME), fix="run BuildFeatures again"
-        )
+    paths = feature_files(folder, label)
     try:
-        if label not in pq.read_schema(paths[0]).names:
-            raise ContractError(f"label {label} is missing", where=PARQUET_NAME, fix="run BuildFeatures for this goal")
         tables = [
             pq.read_table(path, filters=(pc.field("split") == part) & pc.field(label).is_valid()) for path in paths
         ]
@@ -145,15 +139,43 @@ def read_part(folder: Path, part: str, label: str) -> pa.Table:
             raise ContractError(
                 "a customer is in the feature table twice", where=str(folder), fix="write one row per customer"
             )
-    positives = pc.sum(rows.column(label)).as_py() or 0
-    if positives in (0, rows.num_rows):
+    refuse_flat(label, part, pc.sum(rows.column(label)).as_py() or 0, rows.num_rows)
+    return rows
+
+
+def feature_files(folder: Path, label: str) -> list[Path]:
+    """List the files of a feature table.
+
+    Raises
+    ------
+    ContractError
+        If there is none, it can't be read, or it lacks the label.
+    """
+    paths = sorted(folder.glob(PARQUET_NAME.replace(".", "*.")))
+    if not paths:
         raise ContractError(
-            f"{label.removeprefix(LABEL_PREFIX)} can't be learned: {positives:,} of {rows.num_rows:,} have it",
+            "the feature table is missing", where=str(folder / PARQUET_NAME), fix="run BuildFeatures again"
+        )
+    try:
+        is_there = label in pq.read_schema(paths[0]).names
+    except (pa.ArrowException, OSError) as error:
+        raise ContractError(
+            "the feature table can't be read", where=str(folder), why=str(error), fix="run BuildFeatures again"
+        ) from error
+    if not is_there:
+        raise ContractError(f"label {label} is missing", where=PARQUET_NAME, fix="run BuildFeatures for this goal")
+    return paths
+
+
+def refuse_flat(label: str, part: str, positives: int, rows: int) -> None:
+    """Stop if a label never varies in a part."""
+    if positives in (0, rows):
+        raise ContractError(
+            f"{label.removeprefix(LABEL_PREFIX)} can't be learned: {positives:,} of {rows:,} have it",
             where=f"{part} part",
             why="the label must vary in each part",
             fix="bring more customers, or check goal, label and split in project.toml",
         )
-    return rows
 
 
 def read_keys(folder: Path, label: str) -> pa.Table:

@@ -1,13 +1,18 @@
 """Rows to model: trees and, where it helps, a linear member, chosen and calibrated on rows that they had not seen.
 
 Up to ``SMALL_ROWS`` rows everything is cross-validated and the model learns from all rows; above that, one booster
-learns from the training part and is stopped and calibrated on the validation part. The test part is never here.
+learns from the training part, batch by batch, and is stopped and calibrated on the validation part; what else is asked
+of such rows is asked of a sample of them. The test part is never here.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +25,10 @@ from inference.ensemble import Ensemble, LinearMember, Settings, sigmoid
 from training import trees
 from training.calibrate import fit_calibration
 from training.folds import Fold, ordered_folds, people_of, random_folds, read_times, usable
+from training.hosts import unite
+from training.large import Checkpoints, bin_rows, grow_watched, needs_disk
 from training.linear import STRENGTHS, fit_linear
+from training.rows import Rows, learn_categories, rows_of
 from training.trees import Search
 
 Matrix = npt.NDArray[np.float32]
@@ -52,11 +60,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Learned:
-    """A model, and what its like, learned without them, said of the rows to check (``margins``; NaN elsewhere)."""
+    """A model, and what its like, learned without them, said of the rows to check.
+
+    ``margins`` is of every row of the sample, NaN where it was not checked; ``checked`` holds margins and labels of all
+    rows that were, which for a large table are more than the sample's.
+    """
 
     ensemble: Ensemble
     table: FeatureTable
     margins: Margins
+    checked: tuple[Margins, Labels]
     rounds: int
     parameters: trees.Parameters
     trials: tuple[Search, ...]
@@ -77,23 +90,25 @@ class Members:
     margins: Margins
 
 
-def take_sample(rows: pa.Table, table: FeatureTable, label: str, seed: int) -> Sample:
+def take_sample(rows: pa.Table, table: FeatureTable, label: str, seed: int, is_of_more: bool = False) -> Sample:
     """Encode rows and divide them into folds.
 
     Parameters
     ----------
     rows : Table of shape (n_rows, any)
         Key columns, ``label`` and the features.
+    is_of_more : bool
+        These stand for more rows: ``table`` knows their categories, and the one fold is the one that those are given.
 
     Raises
     ------
     ContractError
         If no fold can be made in which the label varies.
     """
-    table = with_categories(table, rows)
+    table = table if is_of_more else with_categories(table, rows)
     labels = rows.column(label).to_numpy().astype(np.int8)
     people, times = people_of(rows), read_times(rows)
-    if rows.num_rows > SMALL_ROWS:
+    if is_of_more:
         split = rows.column("split").to_numpy(zero_copy_only=False)
         folds = [Fold(np.flatnonzero(split == "train"), np.flatnonzero(split == "validation"))]
     elif times is None:
@@ -181,11 +196,51 @@ def learn_small(sample: Sample, seed: int, parameters: tuple[trees.Parameters, .
     return finish(sample, booster, members.linear_weight, linear, members.margins, search, members.trials)
 
 
-def learn_large(sample: Sample, seed: int) -> Learned:
-    """Learn one booster from the training part, stopped and calibrated on the validation part."""
+def learn_once(sample: Sample, seed: int) -> Learned:
+    """Learn from a sample of a large table as ``learn_large`` does from all of it."""
     (fold,) = sample.folds
     search, booster = trees.train_once(sample.matrix, sample.labels, sample.table, fold, trees.LARGE, seed)
     return finish(sample, booster, 0.0, None, search.margins, search, (search,))
+
+
+def know_categories(rows: Rows) -> Rows:
+    """Fill in the categories of all hosts' rows."""
+    table = learn_categories(rows)
+    features = tuple(replace(feature, categories=unite(feature.categories)) for feature in table.features)
+    return replace(rows, table=replace(table, features=features))
+
+
+def learn_large(rows: Rows, seed: int, kept: Path | None = None) -> Learned:
+    """Learn one booster from the training part, stopped and calibrated on the validation part.
+
+    Of several hosts each brings its own rows and ends with the same trees; each calibrates on its own validation part,
+    and the first one's model counts.
+
+    Parameters
+    ----------
+    rows : Rows
+        With their categories.
+    kept : Path or None
+        Folder of the checkpoints.
+    """
+    names = (*rows.table.names, *rows.left_out)
+    identity = {"rows": rows.fingerprint, "parameters": trees.LARGE, "seed": seed, "names": names}
+    checkpoints = Checkpoints(kept, hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest())
+    with tempfile.TemporaryDirectory(prefix="bins-") as folder:
+        cache = Path(folder) if needs_disk(rows.count, len(rows.table.features)) else None
+        train = bin_rows(rows, "train", cache)
+        check = bin_rows(rows, "validation", cache, train)
+        booster, losses = grow_watched(train, check, trees.LARGE, seed, checkpoints)
+        del train, check
+    rounds = int(np.argmin(losses)) + 1
+    booster = booster[:rounds]
+    found = [(booster.inplace_predict(matrix, predict_type="margin"), y) for matrix, y in rows.read("validation")]
+    margins = np.concatenate([margin for margin, _ in found]).astype(np.float64)
+    labels = np.concatenate([y for _, y in found])
+    logger.info("rounds=%d logloss=%.5f", rounds, losses[rounds - 1])
+    search = Search(trees.LARGE, rounds, losses[rounds - 1], margins)
+    ensemble = Ensemble(booster, Settings(0.0, None, fit_calibration(margins, labels)))
+    return Learned(ensemble, rows.table, margins, (margins, labels), rounds, trees.LARGE, (search,))
 
 
 def finish(
@@ -201,12 +256,8 @@ def finish(
     rows = sample.checked
     calibration = fit_calibration(margins[rows], sample.labels[rows])
     ensemble = Ensemble(booster, Settings(weight, linear, calibration))
-    return Learned(ensemble, sample.table, margins, search.rounds, search.parameters, trials)
-
-
-def learn_sample(sample: Sample, seed: int, parameters: tuple[trees.Parameters, ...] = trees.CANDIDATES) -> Learned:
-    """Learn in the way that fits the number of rows; ``parameters`` are what a small sample may choose from."""
-    return learn_large(sample, seed) if len(sample.labels) > SMALL_ROWS else learn_small(sample, seed, parameters)
+    checked = margins[rows], sample.labels[rows]
+    return Learned(ensemble, sample.table, margins, checked, search.rounds, search.parameters, trials)
 
 
 def learn(rows: pa.Table, table: FeatureTable, label: str, seed: int) -> Learned:
@@ -233,9 +284,11 @@ def learn(rows: pa.Table, table: FeatureTable, label: str, seed: int) -> Learned
     ContractError
         If the label can't be learned.
     """
-    return learn_sample(take_sample(rows, table, label, seed), seed)
+    if rows.num_rows > SMALL_ROWS:
+        return learn_large(know_categories(rows_of(rows, table, label)), seed)
+    return learn_small(take_sample(rows, table, label, seed), seed)
 
 
-def calibrated(learned: Learned, sample: Sample) -> npt.NDArray[np.float64]:
-    """Return calibrated probabilities of the checked rows, in the order of ``Sample.checked``."""
-    return sigmoid(learned.ensemble.settings.calibration.apply(learned.margins[sample.checked]))
+def calibrated(learned: Learned) -> npt.NDArray[np.float64]:
+    """Return calibrated probabilities of the checked rows."""
+    return sigmoid(learned.ensemble.settings.calibration.apply(learned.checked[0]))

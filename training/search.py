@@ -36,13 +36,29 @@ def suggest(trial: optuna.Trial) -> Parameters:
     }
 
 
+def refuse_search(rows: int) -> None:
+    """Stop if there are more rows than are cross-validated.
+
+    Raises
+    ------
+    SettingsError
+        Naming both numbers.
+    """
+    if rows > SMALL_ROWS:
+        raise SettingsError(
+            f'tuning = "search" is for up to {SMALL_ROWS:,} rows, there are {rows:,}',
+            where="project.toml [training]",
+            fix=f"set max_rows = {SMALL_ROWS}, or leave tuning out",
+        )
+
+
 def search_parameters(sample: Sample, seconds: float, folder: Path, seed: int) -> Parameters:
     """Search; the short list is tried first, so the result is never worse than it in cross-validation.
 
     Parameters
     ----------
     sample : Sample
-        At most ``training.learn.SMALL_ROWS`` rows.
+        Rows that are cross-validated.
     seconds : float
         Time for all trials together, those of an interrupted job included.
     folder : Path
@@ -51,14 +67,8 @@ def search_parameters(sample: Sample, seconds: float, folder: Path, seed: int) -
     Raises
     ------
     SettingsError
-        If there are too many rows, or the image has no Optuna.
+        If the image has no Optuna.
     """
-    if len(sample.labels) > SMALL_ROWS:
-        raise SettingsError(
-            f'tuning = "search" is for up to {SMALL_ROWS:,} rows, there are {len(sample.labels):,}',
-            where="project.toml [training]",
-            fix=f"set max_rows = {SMALL_ROWS}, or leave tuning out",
-        )
     try:
         import optuna
         from optuna.storages import JournalStorage

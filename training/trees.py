@@ -39,7 +39,14 @@ CANDIDATES: tuple[Parameters, ...] = (
     {"max_depth": 4, "eta": 0.05, "min_child_weight": 20, "lambda": 10.0},
     {"max_depth": 6, "eta": 0.03, "min_child_weight": 30, "lambda": 20.0},
 )
-LARGE: Parameters = {"max_depth": 5, "eta": 0.1, "min_child_weight": 50, "lambda": 10.0}
+LARGE: Parameters = {  # as good as twice as many trees of depth 5, and half the work to score
+    "max_depth": 6,
+    "eta": 0.15,
+    "min_child_weight": 50,
+    "lambda": 10.0,
+    "subsample": 1.0,  # nothing is drawn: XGBoost would draw otherwise after a checkpoint
+    "colsample_bytree": 1.0,
+}
 BAG = 5  # trees grown side by side in each round of the final model, each on its own sample of rows and columns
 MAX_ROUNDS = 2000
 PATIENCE_ROUNDS = 30

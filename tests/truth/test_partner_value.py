@@ -35,7 +35,7 @@ from tests.truth.synthetic import (
     expected_extra,
     make_population,
 )
-from training.learn import learn_sample, select_party, take_sample
+from training.learn import learn_small, select_party, take_sample
 from training.partner_value import compare_models
 
 pytestmark = pytest.mark.long
@@ -86,7 +86,7 @@ def fresh_customers(partner_informs: bool) -> Population:
 def run(partner_informs: bool, seed: int) -> Run:
     fresh, population = fresh_customers(partner_informs), make_population(SIZE, RATE, partner_informs, seed)
     sample = take_sample(population.rows, population.table, LABEL, seed)
-    models = [learn_sample(part, seed) for part in (select_party(sample, "brand"), sample)]
+    models = [learn_small(part, seed) for part in (select_party(sample, "brand"), sample)]
     said = compare_models(sample, *models, PERCENT, seed).at_cut
     own, both = (model.predict(encode(fresh.rows, model.table, where="fresh")).astype(float) for model in models)
     truth = expected_extra(both, own, fresh.truth, PERCENT)
