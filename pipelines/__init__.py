@@ -107,6 +107,7 @@ def make(path: str | Path, session: Session | None, role: str, build: Callable[[
         processing_instance=aws.processing_instance,
         processing_instances=aws.processing_instances,
         training_instance=aws.training_instance,
+        training_instances=aws.training_instances,
         transform_instance=aws.transform_instance,
         transform_instances=aws.transform_instances,
         transform_vcpus=aws.transform_vcpus,

@@ -40,6 +40,7 @@ class Machines:
     processing_instance: str
     processing_instances: int
     training_instance: str
+    training_instances: int
     transform_instance: str
     transform_instances: int
     transform_vcpus: int
@@ -75,6 +76,7 @@ class Builder:
             "ProcessingInstanceCount", default_value=machines.processing_instances
         )
         self.training_instance = ParameterString("TrainingInstanceType", default_value=machines.training_instance)
+        self.training_instances = ParameterInteger("TrainingInstanceCount", default_value=machines.training_instances)
         self.transform_instance = ParameterString("TransformInstanceType", default_value=machines.transform_instance)
         self.transform_instances = ParameterInteger(
             "TransformInstanceCount", default_value=machines.transform_instances
@@ -82,7 +84,7 @@ class Builder:
 
     def parameters(self, kind: str) -> list[Parameter]:
         """List what a start of one of the pipelines may change, besides the models to score with."""
-        training = [self.training_instance] if kind == "train" else []
+        training = [self.training_instance, self.training_instances] if kind == "train" else []
         query = [self.query_result] if self.settings.query else []
         processing = [self.processing_instance, self.processing_instances]
         return [self.as_of, *query, *processing, *training, self.transform_instance, self.transform_instances]
@@ -270,10 +272,17 @@ class Builder:
         )
 
     def train(self, goal: Goal, features: RequestStep) -> RequestStep:
-        """Train one goal's model with our own entrypoint: no pip, no network, our own failure text."""
+        """Train one goal's model with our own entrypoint: no pip, no network, our own failure text.
+
+        Of several instances each gets a share of the table's files and all of its contract. Checkpoints lie under
+        the goal, not the execution: their address is part of the cache's key, and each knows which rows it is of.
+        """
         data = f"{ML_DIR}/input/data"
+        table = output_of(features, "features")
+        checkpoints = f"s3://{self.settings.data_bucket}/{self.settings.project}/checkpoints/{goal.name}"
         channels = {
-            "features": folder(output_of(features, "features")),
+            "features": folder(table),
+            "contract": Join(on="/", values=[table, "feature_table.json"]),
             "settings": self.locations.settings,
             "code": self.locations.code,
         }
@@ -294,7 +303,7 @@ class Builder:
                         "S3DataSource": {
                             "S3DataType": "S3Prefix",
                             "S3Uri": uri,
-                            "S3DataDistributionType": "FullyReplicated",
+                            "S3DataDistributionType": "ShardedByS3Key" if channel == "features" else "FullyReplicated",
                         }
                     },
                     "InputMode": "File",
@@ -304,9 +313,10 @@ class Builder:
             "OutputDataConfig": {"S3OutputPath": self.run_uri("models", goal.name)},
             "ResourceConfig": {
                 "InstanceType": self.training_instance,
-                "InstanceCount": 1,
+                "InstanceCount": self.training_instances,
                 "VolumeSizeInGB": 50,
             },
+            "CheckpointConfig": {"S3Uri": checkpoints, "LocalPath": f"{ML_DIR}/checkpoints"},
             "StoppingCondition": {"MaxRuntimeInSeconds": 6 * 3600},
         }
         name = f"Train{camel(goal.name)}"

@@ -143,7 +143,8 @@ def estimate(
     lines.append(instance_line("Processing", names, aws.processing_instance, add(*processing)))
     models = f"{goals} goal{'s' if goals > 1 else ''}"
     if kind == "train":
-        training = times(grow(START_MINUTES, TRAIN_MINUTES_PER_MILLION, size.customers), goals)
+        begin = times(START_MINUTES, aws.training_instances)
+        training = times(grow(begin, TRAIN_MINUTES_PER_MILLION, size.customers), goals)
         lines.append(instance_line("Training", models, aws.training_instance, training))
     start = times(START_MINUTES, aws.transform_instances)
     scoring = times(grow(start, SCORE_MINUTES_PER_MILLION, size.customers), goals)

@@ -207,6 +207,7 @@ class AwsTable(Strict):
     processing_instance: str = "ml.m5.xlarge"
     processing_instances: int = Field(default=1, ge=1, le=20)
     training_instance: str = "ml.m5.xlarge"
+    training_instances: int = Field(default=1, ge=1, le=20)
     transform_instance: str = "ml.m5.large"
     transform_instances: int = Field(default=1, ge=1, le=20)
     transform_vcpus: int = Field(default=2, ge=1, le=4)  # more, and a request could not hold a shard of 20 MB

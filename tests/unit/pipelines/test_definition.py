@@ -225,7 +225,9 @@ def test_start_may_choose_machines_date_and_an_earlier_query(definitions: dict[s
     named_here = {parameter["Name"] for parameter in json.loads(definitions[kind])["Parameters"]}
     assert ("TrainingInstanceType" in named_here) == (kind == "train")
     if kind == "train":
-        assert "Parameters.TrainingInstanceType" in json.dumps(steps["TrainBuy"]["Arguments"]["ResourceConfig"])
+        resources = json.dumps(steps["TrainBuy"]["Arguments"]["ResourceConfig"])
+        assert "Parameters.TrainingInstanceType" in resources
+        assert "Parameters.TrainingInstanceCount" in resources
 
 
 def test_registered_model_waits_for_a_person(definitions: dict[str, str]) -> None:

@@ -34,7 +34,7 @@ def define(accounts: TwoAccounts) -> Callable[..., str]:
     from pipelines.definition import build_score_pipeline, build_train_pipeline
 
     session = PipelineSession(boto_session=boto3.Session(), default_bucket="spring-data")
-    machines = Machines("image", "xgboost", "ml.m5.xlarge", 3, "ml.m5.xlarge", "ml.m5.large", 1, 2)
+    machines = Machines("image", "xgboost", "ml.m5.xlarge", 3, "ml.m5.xlarge", 1, "ml.m5.large", 1, 2)
 
     @cache
     def definition(
