@@ -60,7 +60,7 @@ def write(scored: pd.DataFrame, folder: Path) -> None:
 
 def fit(ml: Path) -> None:
     """Fit XGBoost at its defaults on the feature table."""
-    table = pd.read_parquet(ml / "input/data/features/feature_table.parquet")
+    table = pd.read_parquet(sorted((ml / "input/data/features").glob("*.parquet")))
     table = table[table["split"] == "train"]
     features = table.drop(columns=["customer_key", "snapshot_date", "split", "label__buy"])
     xgb.XGBClassifier().fit(features, table["label__buy"]).save_model(ml / "bare" / "pandas.ubj")

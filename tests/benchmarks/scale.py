@@ -57,15 +57,16 @@ def measure(*command: str) -> Cost:
     return Cost(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def compare(runs: int, ours: tuple[str, ...], bare: tuple[str, ...], fresh: Path | None = None) -> tuple[Cost, Cost]:
-    """Run two commands in turn, so many times each; return the fastest run of each, with its highest peak.
+def fresh_run(folder: Path, *command: str) -> Cost:
+    """Measure a command that writes a folder anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return measure(*command)
 
-    ``fresh`` is a folder that is removed before ours runs, since it writes it anew.
-    """
+
+def compare(runs: int, ours: tuple[str, ...], bare: tuple[str, ...]) -> tuple[Cost, Cost]:
+    """Run two commands in turn, so many times each; return the fastest run of each, with its highest peak."""
     found: list[tuple[Cost, Cost]] = []
     for _ in range(runs):
-        if fresh:
-            shutil.rmtree(fresh, ignore_errors=True)
         found.append((measure(*ours), measure(*bare)))
     first, second = ([pair[side] for pair in found] for side in (0, 1))
     return best_of(first), best_of(second)
@@ -78,14 +79,16 @@ def best_of(costs: list[Cost]) -> Cost:
     )
 
 
-def run(ml: Path, runs: int) -> tuple[list[tuple[str, Cost, str, Cost]], list[tuple[str, Cost, str, Cost]]]:
+def run(
+    ml: Path, runs: int, with_pandas: bool
+) -> tuple[list[tuple[str, Cost, str, Cost]], list[tuple[str, Cost, str, Cost]]]:
     """Measure each step beside its bare engine, then scoring beside pandas; each step leaves its files for the next."""
     folder, data = str(ml), ml / "input" / "data"
     (ml / "bare").mkdir()
     day = ("--as-of", str(AS_OF))
 
-    def beside(step: str, engine: str, ours: tuple[str, ...], times: int, fresh: Path | None = None) -> None:
-        found, bare = compare(times, ours, ("tests.benchmarks.bare", step, folder), fresh)
+    def beside(step: str, engine: str, ours: tuple[str, ...], times: int) -> None:
+        found, bare = compare(times, ours, ("tests.benchmarks.bare", step.split()[0], folder))
         steps.append((step, found, engine, bare))
 
     steps: list[tuple[str, Cost, str, Cost]] = []
@@ -95,12 +98,17 @@ def run(ml: Path, runs: int) -> tuple[list[tuple[str, Cost, str, Cost]], list[tu
     shutil.copytree(ml / "processing" / "input" / "settings", data / "settings")
     (data / "code").mkdir()
     train = ("training.train", "--ml-dir", folder, "--goal", "buy")
-    beside("train", "XGBoost", train, runs, fresh=ml / "model")
+    (ml / "learned").mkdir()
+    beside("train proper", "XGBoost", ("tests.benchmarks.ours", "learn", folder), runs)
+    whole = best_of([fresh_run(ml / "model", *train) for _ in range(runs)])
+    steps.append(("train, whole", whole, "XGBoost", steps[-1][3]))
     beside("score", "XGBoost, pyarrow CSV", ("tests.benchmarks.ours", "score", folder), runs + 1)
     beside("publish", "pyarrow CSV", ("tests.benchmarks.ours", "publish", folder), runs + 1)
 
+    if not with_pandas:
+        return steps, []
     measure("tests.benchmarks.plain_pandas", "fit", folder)
-    ready = steps[2][1] + steps[3][1]
+    ready = steps[3][1] + steps[4][1]
     fresh = best_of([measure(*build, "score") for _ in range(runs)])
     plain = [best_of([measure("tests.benchmarks.plain_pandas", step, folder) for _ in range(runs)]) for step in FROM]
     pandas = [
@@ -127,8 +135,11 @@ def describe(steps: list[tuple[str, Cost, str, Cost]], pandas: list[tuple[str, C
     yield heading("our step", "bare engine", "ours / bare")
     for step, ours, engine, bare in steps:
         yield line(step, ours, engine, bare, ours, bare)
-    sums = [reduce(Cost.__add__, (row[side] for row in steps)) for side in (1, 3)]
+    proper = [row for row in steps if row[0] != "train, whole"]
+    sums = [reduce(Cost.__add__, (row[side] for row in proper)) for side in (1, 3)]
     yield line("sum", sums[0], "", sums[1], *sums)
+    if not pandas:
+        return
     yield ""
     yield heading("our scoring", "first script", "pandas / ours")
     for step, ours, name, theirs in pandas:
@@ -139,12 +150,17 @@ def main() -> None:
     """Run the benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=1_000_000)
+    parser.add_argument("--no-pandas", action="store_true", help="leave out the script, which needs much memory")
     parser.add_argument("--runs", type=int, default=2, help="of each step; scoring and publishing run once more")
     a = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         ml = Path(work)
         make_inputs(ml / "processing" / "input", a.customers)
-        steps, pandas = run(ml, a.runs)
+        steps, pandas = run(ml, a.runs, not a.no_pandas)
+        if a.no_pandas:
+            print(f"{a.customers:,} customers x {FEATURES} features, {THREADS} threads\n")  # noqa: T201
+            print("\n".join(describe(steps, pandas)))  # noqa: T201
+            return
         command = [sys.executable, "-m", "tests.benchmarks.ours", "shard", str(ml)]
         shard = json.loads(subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=True).stdout)
     print(f"{a.customers:,} customers x {FEATURES} features, {THREADS} threads, Python {platform.python_version()}\n")  # noqa: T201
