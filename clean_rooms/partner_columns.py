@@ -30,7 +30,7 @@ FIT_SHARE = 0.99  # of the sample must fit a type that nobody declared
 PERSONAL_SHARE = 0.01  # of the sample look like an identifier: enough to ask
 
 DETECTED: tuple[ValueKind, ...] = ("boolean", "integer", "number", "date", "time")
-RESERVED = (HASHED_ID, "customer_key", "snapshot_date", "split")  # by the brand's side; likewise label__*
+RESERVED = (HASHED_ID, "customer_key", "snapshot_date", "split", "time_order")  # by the brand's side; likewise label__*
 IDENTIFIER_NAMES: dict[str, IdentifierKind] = {
     **dict.fromkeys(["email", "e_mail", "mail", "email_address", "e_mail_address"], "email"),
     **dict.fromkeys(["phone", "phone_number", "telephone", "mobile", "mobile_number", "mobile_phone"], "phone"),

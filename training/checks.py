@@ -333,11 +333,11 @@ def check_drift(shifts: Sequence[Shift], facts: TrainingFacts, tested: Tested, m
                 moved <= MATCH_POINTS,
                 title="The partner knows as many as in training",
                 comparison="at most",
-                text=f"The partner knows {facts.match_rate:.0%} of those learned from and {match_rate:.0%} of today's customers"
+                text=f"The partner knows {facts.match_rate:.0%} of those learned from and {match_rate:.0%} of today's"
                 + (
-                    ": ask the partner about the feed, and look at your own match keys."
+                    " customers: ask the partner about the feed, and look at your own match keys."
                     if moved > MATCH_POINTS
-                    else "."
+                    else " customers."
                 ),
                 is_warning=True,
             )

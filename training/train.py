@@ -58,8 +58,8 @@ logger = logging.getLogger(__name__)
 class Lesson:
     """A model and what it was learned from: ``sample`` is all rows, or some of a large table; ``used`` of features.
 
-    ``candidates`` are what a small sample could choose from, ``counts`` the rows of the train and validation part of all
-    hosts, ``positives`` those of them with the label.
+    ``candidates`` are what a small sample could choose from, ``counts`` the rows of the train and validation part of
+    all hosts, ``positives`` those of them with the label.
     """
 
     learned: Learned

