@@ -229,6 +229,13 @@ def test_too_small_holdout_says_how_many_people_would_do() -> None:
     assert "people would show 2.5 points." in html
 
 
+def test_numbers_of_a_model_whose_customers_have_moved_are_vouched_for_in_the_test_only() -> None:
+    html = PAGES["rich"]
+    buy, lapse = html[html.index('id="goal-1"') : html.index('id="goal-2"')], html[html.index('id="goal-2"') :]
+    assert "<b>Yes.</b> Where it said" in buy
+    assert "<b>In the test, yes; but today’s customers have moved.</b> Where it said" in lapse
+
+
 def test_approve_command_is_printed_for_candidates_only() -> None:
     assert "pseg model approve buy" in PAGES["rich"]
     assert "pseg model approve" not in PAGES["approved"]
