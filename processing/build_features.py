@@ -38,6 +38,7 @@ from processing.sql import connect, literal, one_row, quoted
 
 ROW_GROUP_ROWS = 122_880
 FILE_ROWS = 200_000  # of the training table
+MAX_FILES = 64  # training reads all of them side by side
 SAMPLE_ROWS = 100_000  # of today's customers, for the comparison with those learned from
 UNDATED = "undated"
 
@@ -151,7 +152,7 @@ def write_training_table(
     if job.hosts == 1:
         refuse_flat_labels(connection, job.settings)
     (rows,) = one_row(connection, "SELECT count(*) FROM training")
-    files = max(1, -(-rows // FILE_ROWS))
+    files = max(1, min(-(-rows // FILE_ROWS), MAX_FILES))
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(files):
         own = f"WHERE hash(customer_key, 'file') % {files} = {number}" if files > 1 else ""

@@ -332,7 +332,8 @@ class Jobs:
         failed = failed or [host for host in hosts if host.process and host.process.returncode]
         if failed:
             texts = (host.read_text(reason_file) for host in [*failed, *hosts])
-            raise JobFailed(exit_reason(failed[0].process, next(filter(None, texts), "")))
+            silent = f"host {failed[0].name} was lost" if len(hosts) > 1 else ""
+            raise JobFailed(exit_reason(failed[0].process, next(filter(None, texts), silent)))
 
     def end_hosts(self, hosts: list[Host]) -> None:
         """End the processes of a job's hosts and take in the last lines that they wrote."""

@@ -29,8 +29,8 @@ def features(ml: Path) -> None:
         amount, quantity FROM '{inputs}/events/*.parquet'"""
     )
     (share,) = con.execute("SELECT least(1, 1e6 / count(DISTINCT customer_key)) FROM events").fetchone() or (1,)
-    con.execute(f"CREATE VIEW some AS SELECT * FROM events WHERE hash(customer_key) >> 48 < {65536 * float(share)}")
-    for day, name, source in ((TRAINING_DATE, "features", "some"), (AS_OF, "scoring", "events")):
+    con.execute(f"CREATE VIEW learned AS SELECT * FROM events WHERE hash(customer_key) >> 48 < {65536 * float(share)}")
+    for day, name, source in ((TRAINING_DATE, "features", "learned"), (AS_OF, "scoring", "events")):
         sql = FEATURES_SQL.replace("$as_of", f"'{day}'").replace("FROM events", f"FROM {source}")
         con.execute(
             f"""COPY (SELECT * FROM ({sql}) LEFT JOIN '{inputs}/query_result/*.parquet' USING (customer_key)
