@@ -7,9 +7,12 @@ time depends on the machine: two searches need not find the same.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from contracts.errors import SettingsError
 from training.learn import SMALL_ROWS, Sample
@@ -18,7 +21,6 @@ from training.trees import CANDIDATES, Parameters, cross_validate
 if TYPE_CHECKING:
     import optuna
 
-JOURNAL_NAME = "search.journal"
 STUDY_NAME = "trees"
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,12 @@ def suggest(trial: optuna.Trial) -> Parameters:
         "subsample": trial.suggest_float("subsample", 0.5, 1.0),
         "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
     }
+
+
+def journal_name(sample: Sample) -> str:
+    """Name the journal after the rows: what was found on others says nothing of these."""
+    rows = hashlib.sha256(np.ascontiguousarray(sample.matrix).tobytes() + sample.labels.tobytes())
+    return f"search-{rows.hexdigest()[:16]}.journal"
 
 
 def refuse_search(rows: int) -> None:
@@ -84,7 +92,7 @@ def search_parameters(sample: Sample, seconds: float, folder: Path, seed: int) -
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name=STUDY_NAME,
-        storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL_NAME))),
+        storage=JournalStorage(JournalFileBackend(str(folder / journal_name(sample)))),
         sampler=optuna.samplers.TPESampler(seed=seed),
         load_if_exists=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -30,21 +31,26 @@ def test_search_is_never_worse_than_the_short_list(sample: Sample, tmp_path: Pat
     assert loss(sample, found) == pytest.approx(min(loss(sample, dict(each)) for each in CANDIDATES))
 
 
-def trials(folder: Path) -> list[optuna.trial.FrozenTrial]:
+def trials(sample: Sample, folder: Path) -> list[optuna.trial.FrozenTrial]:
     """What the journal holds."""
-    backend = optuna.storages.journal.JournalFileBackend(str(folder / search.JOURNAL_NAME))
+    backend = optuna.storages.journal.JournalFileBackend(str(folder / search.journal_name(sample)))
     study = optuna.load_study(study_name=search.STUDY_NAME, storage=optuna.storages.JournalStorage(backend))
     return study.trials
 
 
 def test_search_goes_on_where_it_was_interrupted(sample: Sample, tmp_path: Path) -> None:
     found = search.search_parameters(sample, 0.0, tmp_path, 7)
-    assert len(trials(tmp_path)) == len(CANDIDATES)
+    assert len(trials(sample, tmp_path)) == len(CANDIDATES)
     assert search.search_parameters(sample, 0.0, tmp_path, 7) == found
-    assert len(trials(tmp_path)) == len(CANDIDATES)
-    spent = sum(trial.duration.total_seconds() for trial in trials(tmp_path) if trial.duration)
+    assert len(trials(sample, tmp_path)) == len(CANDIDATES)
+    spent = sum(trial.duration.total_seconds() for trial in trials(sample, tmp_path) if trial.duration)
     search.search_parameters(sample, spent + 0.5, tmp_path, 7)
-    assert len(trials(tmp_path)) > len(CANDIDATES)
+    assert len(trials(sample, tmp_path)) > len(CANDIDATES)
+
+
+def test_other_rows_begin_a_search_of_their_own(sample: Sample) -> None:
+    other = replace(sample, labels=1 - sample.labels)
+    assert search.journal_name(other) != search.journal_name(sample)
 
 
 def test_too_many_rows_are_refused_with_the_remedy() -> None:
