@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import os
 import re
 import tomllib
@@ -30,7 +29,7 @@ EXPLORE, READ, START = sorted((ROOT / "notebooks").glob("*.ipynb"))
 QUESTIONS = {
     EXPLORE: "{'matched': sorted(customers.loc[customers['matched'], 'customer_key']), 'keep': keep}",
     READ: "{'cuts': cuts[['percent', 'people', 'expected', 'low', 'high']].to_dict('records'),"
-    " 'score': float(rows['score'].iloc[0]), 'log_odds': float(start + sum(effects)), 'arn': arn}",
+    " 'score': float(rows['score'].iloc[0]), 'effects': effects.tolist(), 'because': because, 'arn': arn}",
     START: "{'status': scoring.describe()['PipelineExecutionStatus'], 'segments': segments,"
     " 'steps': [step['StepName'] for step in steps_of(execution)]}",
 }
@@ -145,9 +144,12 @@ def test_numbers_move_with_the_cut(journey: Journey) -> None:
         assert f"The top {percent}%: {row.people:,} people, {row.expected:,.0f} ({row.low:,.0f} to" in picture
 
 
-def test_reasons_of_a_customer_add_up_to_the_score(journey: Journey) -> None:
+def test_reasons_of_the_best_customer_raise_the_score(journey: Journey) -> None:
     answer = journey.answers[READ]
-    assert 1 / (1 + math.exp(-answer["log_odds"])) == pytest.approx(answer["score"], abs=2e-6)
+    assert sum(answer["effects"]) > 0
+    assert len(answer["because"]) == 3
+    strongest = max(answer["effects"], key=abs)
+    assert answer["because"][0].endswith("raises it" if strongest > 0 else "lowers it")
     assert answer["score"] >= journey.run.manifests[0].reach[0].lowest_score
 
 
