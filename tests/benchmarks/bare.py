@@ -45,7 +45,7 @@ def train(ml: Path) -> None:
 
     from training.trees import COMMON, LARGE, MAX_ROUNDS, PATIENCE_ROUNDS
 
-    table = pq.read_table(ml / "input/data/features")
+    table = pq.read_table(sorted((ml / "input/data/features").glob("*.parquet")))
     split, label = table["split"].to_numpy(), table["label__buy"].to_numpy()
     names = [
         name for name in table.column_names if name not in ("customer_key", "snapshot_date", "split", "label__buy")
