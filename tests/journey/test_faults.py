@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import threading
-import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,23 +24,26 @@ from tests.journey.conftest import Pseg
 from tests.worlds import TRAINING_DATE, write_project
 
 
-def kill_when_seen(state_dir: Path, module: str) -> threading.Thread:
-    """Kill, with SIGKILL, the first process of this embedded AWS that runs ``module``."""
+@contextlib.contextmanager
+def killing(state_dir: Path, module: str) -> Iterator[None]:
+    """Kill, with SIGKILL, every process of this embedded AWS that runs ``module``."""
+    is_over = threading.Event()
 
     def watch() -> None:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
+        while not is_over.wait(0.02):
             for process in psutil.process_iter(["cmdline"]):
                 command = process.info["cmdline"] or []
                 if module in command and any(str(state_dir) in part for part in command):
-                    with contextlib.suppress(ProcessLookupError):  # it ended by itself: wait for the next
+                    with contextlib.suppress(ProcessLookupError):  # it ended by itself
                         os.kill(process.pid, signal.SIGKILL)
-                        return
-            time.sleep(0.02)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
-    return thread
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join(timeout=5)
 
 
 def manifests_in(exports: dict[str, str], project: str) -> list[str]:
@@ -70,9 +73,8 @@ def test_killed_step_fails_the_run_by_name_and_publishes_nothing(
 ) -> None:
     name = f"killed-{step.lower()}"
     project = write_project(tmp_path / name, name=f'name = "{name}"')
-    killer = kill_when_seen(state_dir, module)
-    done = pseg("run", str(project))
-    killer.join(timeout=5)
+    with killing(state_dir, module):
+        done = pseg("run", str(project))
     assert done.returncode == 1, done.stderr
     assert f"{step} failed" in done.stderr
     assert "SIGKILL" in done.stderr
