@@ -27,22 +27,23 @@ name = "renews"
 label = "y"
 """
 ROWS, FEATURES = 9_000, 82
+FEW_ROWS, FEW_FEATURES = 2_000, 12  # where the size is not the point
 
 
-def write_tables(folder: Path, seed: int = 4) -> None:
-    """Write 9,000 customers in 85 columns (key, split and label among them) and a partner who knows some of them."""
+def write_tables(folder: Path, rows: int = ROWS, features: int = FEATURES, seed: int = 4) -> None:
+    """Write customers with features (key, split and label besides) and a partner who knows some of them."""
     rng = np.random.default_rng(seed)
-    numbers = rng.normal(size=(ROWS, FEATURES - 2)).round(3)
-    customers = pd.DataFrame(numbers, columns=[f"number {place}" for place in range(FEATURES - 2)])
-    customers["region, as sold"] = rng.choice(["north", 'the "south"', "east,west", None], ROWS)
-    customers["is_member"] = rng.random(ROWS) < 0.4
+    numbers = rng.normal(size=(rows, features - 2)).round(3)
+    customers = pd.DataFrame(numbers, columns=[f"number {place}" for place in range(features - 2)])
+    customers["region, as sold"] = rng.choice(["north", 'the "south"', "east,west", None], rows)
+    customers["is_member"] = rng.random(rows) < 0.4
     logit = -2 + numbers[:, 0] + 0.5 * numbers[:, 1] + 0.7 * customers["is_member"]
-    customers["y"] = (rng.random(ROWS) < 1 / (1 + np.exp(-logit))).astype("int8")
-    customers["customer_id"] = [f"C{place:05d}" for place in range(ROWS)]
-    customers["split"] = np.where(rng.random(ROWS) < 0.7, "train", "test")
-    assert customers.shape == (ROWS, 85)
+    customers["y"] = (rng.random(rows) < 1 / (1 + np.exp(-logit))).astype("int8")
+    customers["customer_id"] = [f"C{place:05d}" for place in range(rows)]
+    customers["split"] = np.where(rng.random(rows) < 0.7, "train", "test")
+    assert customers.shape == (rows, features + 3)
     hashed = [hashlib.sha256(key.encode()).hexdigest() for key in customers["customer_id"]]
-    known = rng.random(ROWS) < 0.6
+    known = rng.random(rows) < 0.6
     partner = pd.DataFrame({"hashed_id": np.array(hashed)[known], "points": numbers[known, 2]})
     folder.mkdir(parents=True)
     customers.assign(hashed_id=hashed).to_parquet(folder / "customers.parquet", index=False)
@@ -83,9 +84,9 @@ def test_ready_table_runs_with_nothing_but_ten_lines(tmp_path: Path, pseg: Pseg,
 
 def test_failed_gate_stops_only_its_goal_and_the_last_step_lists_it(tmp_path: Path, pseg: Pseg) -> None:
     project = tmp_path / "goals"
-    write_tables(project / "data")
+    write_tables(project / "data", FEW_ROWS, FEW_FEATURES)
     customers = pd.read_parquet(project / "data" / "customers.parquet")
-    noise = np.random.default_rng(1).integers(0, 2, ROWS)
+    noise = np.random.default_rng(1).integers(0, 2, FEW_ROWS)
     customers.assign(coin=noise).to_parquet(project / "data" / "customers.parquet", index=False)
     text = TEN_LINES.replace("renewals", "two-goals") + '\n[[goals]]\nname = "flips"\nlabel = "coin"\n'
     (project / "project.toml").write_text(text)
@@ -108,7 +109,7 @@ def test_failed_gate_stops_only_its_goal_and_the_last_step_lists_it(tmp_path: Pa
 
 def test_several_instances_choose_the_same_people(tmp_path: Path, pseg: Pseg) -> None:
     project = tmp_path / "hosts"
-    write_tables(project / "data")
+    write_tables(project / "data", FEW_ROWS, FEW_FEATURES)
     whole = pd.read_parquet(project / "data" / "customers.parquet")
     whole.loc[whole.index % 5 == 0, "split"] = "validation"  # several instances can't choose one between them
     (project / "data" / "customers").mkdir()
@@ -123,6 +124,6 @@ def test_several_instances_choose_the_same_people(tmp_path: Path, pseg: Pseg) ->
     done = pseg("pipeline", "start", "hosts-train", "--project", str(project), *settings, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (project / "output" / "segments" / "renews" / "part-0000.csv").read_bytes() == chosen
-    assert one["segments"][0]["people"] == ROWS // 10
+    assert one["segments"][0]["people"] == FEW_ROWS // 10
     execution = json.loads(done.stdout)["execution"]
     assert execution != one["execution"]

@@ -148,7 +148,7 @@ def test_preflight_of_a_browser_is_refused(aws: EmbeddedAws, bucket: str) -> Non
         ("glue", "StartJobRun", {"JobName": "x"}),
         ("iam", "CreateUser", {"UserName": "eve"}),
         ("sts", "GetSessionToken", {}),
-        ("cleanrooms", "CreatePrivacyBudgetTemplate", None),
+        ("cleanrooms", "CreateConfiguredAudienceModelAssociation", None),
     ],
 )
 def test_operation_that_is_not_listed_is_refused_by_name(
