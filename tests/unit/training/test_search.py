@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import optuna
 import pytest
 
 from contracts.errors import SettingsError
@@ -14,6 +14,8 @@ from tests.known_truth import make_customers
 from training import search
 from training.learn import Sample, take_sample
 from training.trees import CANDIDATES, cross_validate
+
+optuna = pytest.importorskip("optuna", reason="AWS's XGBoost image has none")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def test_search_is_never_worse_than_the_short_list(sample: Sample, tmp_path: Pat
     assert loss(sample, found) == pytest.approx(min(loss(sample, dict(each)) for each in CANDIDATES))
 
 
-def trials(sample: Sample, folder: Path) -> list[optuna.trial.FrozenTrial]:
+def trials(sample: Sample, folder: Path) -> list[Any]:
     """What the journal holds."""
     backend = optuna.storages.journal.JournalFileBackend(str(folder / search.journal_name(sample)))
     study = optuna.load_study(study_name=search.STUDY_NAME, storage=optuna.storages.JournalStorage(backend))
