@@ -18,6 +18,7 @@ from contracts.segment_file import ENDPOINT_COLUMNS
 
 MAX_ROWS = 100_000
 MAX_BYTES = 20_000_000
+UNIQUE = ("Address", "Id", "User.UserId")  # a dictionary of what never repeats, as of most numbers, only costs time
 
 
 def write_shards(
@@ -69,7 +70,8 @@ def write_within_limit(rows: pa.Table, stem: Path, number: int) -> list[Path]:
     """Write one shard, halved until each file is within the limit."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     path = stem.with_name(f"{stem.name}-{number:05d}.parquet")
-    pq.write_table(rows, path, compression="snappy")
+    repeating = [field.name for field in rows.schema if pa.types.is_string(field.type) and field.name not in UNIQUE]
+    pq.write_table(rows, path, compression="snappy", use_dictionary=repeating)
     if path.stat().st_size <= MAX_BYTES or rows.num_rows == 1:
         return [path]
     half = (rows.num_rows + 1) // 2

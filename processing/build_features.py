@@ -253,7 +253,7 @@ def build_features(job: Job) -> str:
         if job.hosts == 1:
             refuse_empty_channels(job.settings, endpoints.people)
         own = tuple(column.name for column in snapshot.columns if column.party == "brand")
-        drops = count_drops(connection, snapshot.base, customers, endpoints.people)
+        drops = count_drops(connection, customers, endpoints.people)
         facts = RunFacts(
             as_of=str(job.as_of or UNDATED),
             customers=customers,

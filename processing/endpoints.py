@@ -73,11 +73,15 @@ def register_contacts(
         paths = [str(path) for path in contacts]
         connection.from_parquet(paths, union_by_name=True).create_view("raw_contacts", replace=True)
         connection.execute(
+            """CREATE OR REPLACE TEMP TABLE refused AS
+            SELECT DISTINCT channel_type, lower(trim(address)) AS folded FROM raw_contacts WHERE NOT may_contact"""
+        )
+        connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE contacts AS
-            SELECT {KEY}, channel_type, address, bool_and(a.is_allowed AND {consent}) AS is_allowed
-            FROM (SELECT *, bool_and(may_contact) OVER (PARTITION BY channel_type, lower(trim(address))) AS is_allowed
-                  FROM raw_contacts) a {own}
-            GROUP BY {KEY}, channel_type, address"""
+            SELECT {KEY}, a.channel_type, a.address, bool_and(r.folded IS NULL AND {consent}) AS is_allowed
+            FROM raw_contacts a {own}
+            LEFT JOIN refused r ON r.channel_type = a.channel_type AND r.folded = lower(trim(a.address))
+            GROUP BY ALL"""
         )
         return
     connection.execute(
@@ -107,13 +111,14 @@ def open_endpoints(connection: duckdb.DuckDBPyConnection, view: str, columns: li
 
 
 def count_drops(
-    connection: duckdb.DuckDBPyConnection, base: str, customers: int, people: dict[str, int]
+    connection: duckdb.DuckDBPyConnection, customers: int, people: dict[str, int]
 ) -> dict[str, tuple[tuple[str, int], ...]]:
-    """Count, for each channel and for all, why customers of ``base`` have no endpoint, in the order of dropping."""
+    """Count, for each channel and for all, why customers have no endpoint, in the order of dropping."""
     drops = {}
     rows = connection.execute(
-        f"""SELECT coalesce(channel_type, ''), count(DISTINCT {KEY}), count(DISTINCT {KEY}) FILTER (is_allowed)
-        FROM contacts SEMI JOIN {base} USING ({KEY}) GROUP BY GROUPING SETS ((channel_type), ())"""
+        f"""SELECT coalesce(channel_type, ''), count(*), count(*) FILTER (is_allowed) FROM (
+            SELECT channel_type, bool_or(is_allowed) AS is_allowed FROM contacts
+            GROUP BY GROUPING SETS ((channel_type, {KEY}), ({KEY}))) GROUP BY ALL"""
     ).fetchall()
     for channel, reachable, allowed in [*rows, *([] if rows else [(ANY_CHANNEL, 0, 0)])]:
         drops[channel] = (

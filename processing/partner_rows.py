@@ -41,30 +41,37 @@ def choose_partner_rows(
         If a customer has partner values that are all dated after ``as_of`` (by name, unless the project says that the
         partner's columns are static), or too many customers have several rows that nothing tells apart.
     """
-    values = [quoted(name) for name in settings.partner_columns if name != DATE]
-    known = f"SELECT * FROM query_result WHERE {KEY} IN (SELECT {KEY} FROM {base})"
-    newest = ""
-    if DATE in settings.partner_columns:
-        if as_of and not settings.partner_columns_are_static:
-            refuse_later_values(connection, base, as_of, settings.partner_columns)
-            known += f" AND {DATE}::DATE <= DATE '{as_of}'"
-        newest = f"WHERE {DATE} = (SELECT max(n.{DATE}) FROM known n WHERE n.{KEY} = known.{KEY})"
-    row_hash = f"sha256(concat_ws('|', {', '.join(f'coalesce({name}::VARCHAR, chr(0))' for name in values)}))"
-    chosen, repeated, partner = f"chosen_{base}", f"repeated_{base}", f"partner_{base}"
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW {chosen} AS WITH known AS ({known}) SELECT * FROM known {newest}")
+    values = ", ".join(quoted(name) for name in settings.partner_columns if name != DATE)
+    is_dated = DATE in settings.partner_columns
+    known = f"query_result SEMI JOIN {base} USING ({KEY})"
+    if is_dated and as_of and not settings.partner_columns_are_static:
+        refuse_later_values(connection, base, as_of, settings.partner_columns)
+        known += f" WHERE {DATE}::DATE <= DATE '{as_of}'"
+    newest, chosen, partner = f"newest_{base}", f"chosen_{base}", f"partner_{base}"
     connection.execute(
-        f"""CREATE OR REPLACE TEMP TABLE {repeated} AS
-        SELECT {KEY} FROM {chosen} GROUP BY {KEY} HAVING count(*) > 1"""
+        f"""CREATE OR REPLACE TEMP TABLE {newest} AS
+        SELECT {KEY}, {f"max({DATE})" if is_dated else "NULL"} AS newest FROM {known}
+        GROUP BY {KEY} {f"HAVING max({DATE}) IS NOT NULL" if is_dated else ""}"""
     )
+    of_date = f"WHERE q.{DATE} = n.newest" if is_dated else ""
     connection.execute(
-        f"""CREATE OR REPLACE TEMP VIEW {partner} AS
-        SELECT {KEY}, {", ".join(values)} FROM {chosen} ANTI JOIN {repeated} USING ({KEY})
-        UNION ALL
-        SELECT {KEY}, {", ".join(values)} FROM {chosen} SEMI JOIN {repeated} USING ({KEY})
-        QUALIFY row_number() OVER (PARTITION BY {KEY} ORDER BY {row_hash}) = 1"""
+        f"""CREATE OR REPLACE TEMP VIEW {chosen} AS
+        SELECT q.* FROM query_result q JOIN {newest} n USING ({KEY}) {of_date}"""
     )
-    (matched,) = one_row(connection, f"SELECT count(DISTINCT {KEY}) FROM {chosen}")
-    (duplicates,) = one_row(connection, f"SELECT count(*) FROM {repeated}")
+    (matched,) = one_row(connection, f"SELECT count(*) FROM {newest}")
+    (rows,) = one_row(connection, f"SELECT count(*) FROM {chosen}")
+    duplicates, view = 0, f"SELECT {KEY}, {values} FROM {chosen}"
+    if rows > matched:
+        repeated = f"repeated_{base}"
+        connection.execute(
+            f"""CREATE OR REPLACE TEMP TABLE {repeated} AS
+            SELECT {KEY} FROM {chosen} GROUP BY {KEY} HAVING count(*) > 1"""
+        )
+        (duplicates,) = one_row(connection, f"SELECT count(*) FROM {repeated}")
+        view = f"""{view} ANTI JOIN {repeated} USING ({KEY})
+            UNION ALL {view} SEMI JOIN {repeated} USING ({KEY})
+            QUALIFY row_number() OVER (PARTITION BY {KEY} ORDER BY {hash_of_row(settings.partner_columns)}) = 1"""
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {partner} AS {view}")
     if matched and 100 * duplicates / matched > settings.max_duplicate_percent:
         raise ContractError(
             f"{duplicates:,} of {matched:,} matched customers have several partner rows of one date",
@@ -73,9 +80,15 @@ def choose_partner_rows(
             fix="ask the partner for one row per identifier and date, or raise [query].max_duplicate_percent",
         )
     age_days = None
-    if as_of and DATE in settings.partner_columns:
-        (age_days,) = one_row(connection, f"SELECT DATE '{as_of}' - max({DATE}::DATE) FROM {chosen}")
+    if as_of and is_dated:
+        (age_days,) = one_row(connection, f"SELECT DATE '{as_of}' - max(newest::DATE) FROM {newest}")
     return partner, PartnerJoin(matched, duplicates, age_days)
+
+
+def hash_of_row(columns: tuple[str, ...]) -> str:
+    """Write the hash of a row's values, which puts rows that nothing else tells apart in an order of its own."""
+    values = (f"coalesce({quoted(name)}::VARCHAR, chr(0))" for name in columns if name != DATE)
+    return f"sha256(concat_ws('|', {', '.join(values)}))"
 
 
 def refuse_later_values(

@@ -120,6 +120,13 @@ def test_refusal_in_the_ready_table_counts_on_every_channel(tmp_path: Path) -> N
     assert facts.drops["SMS"][1] == ("no consent", 2)
 
 
+@pytest.mark.parametrize("name", ["address", "channel_type", "is_allowed", "folded"])
+def test_ready_table_may_have_columns_of_the_contacts_names(tmp_path: Path, name: str) -> None:
+    facts, scored = score(tmp_path, **{name: [float(number) for number in range(10)]})
+    assert facts.scored == {"": 3, "EMAIL": 2, "SMS": 2}
+    assert scored.loc["c00002", name].tolist() == [2.0, 2.0]
+
+
 def test_contacts_of_unknown_customers_are_nobody(tmp_path: Path) -> None:
     facts, scored = score(tmp_path)
     assert "nobody" not in scored.index
