@@ -13,54 +13,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from activation.population import Population, read_population
+from activation.population import read_population
 from activation.s3 import download_evaluation, upload
 from activation.sagemaker_registry import require_approved
-from activation.segment_files import write_holdout, write_parts
-from activation.selection import expect, expected_reach, positives_within, select
+from activation.segment_files import write_segment
+from activation.selection import expected_reach
 from contracts.errors import ContractError, ServiceError
 from contracts.evaluation import FILE_NAME as EVALUATION_NAME
 from contracts.evaluation import Evaluation, read_evaluation
 from contracts.job import run_job
-from contracts.run_facts import RunFacts, read_run_facts
-from contracts.run_settings import RunSettings, Segment, read_run_settings
+from contracts.run_facts import read_run_facts
+from contracts.run_settings import RunSettings, read_run_settings
 from contracts.segment_file import ENDPOINT_COLUMNS, check_columns, score_column
-from contracts.segment_manifest import FILE_NAME, STATUSES, PublishedSegment, SegmentManifest
-
-
-def write_segment(
-    folder: Path, segment: Segment, population: Population, facts: RunFacts, evaluation: Evaluation, seed: int
-) -> PublishedSegment:
-    """Choose a segment's people, write its files below ``folder`` and describe them."""
-    chosen = select(population, segment, facts, seed)
-    scores = population.score(chosen.people)
-    expected, low, high = expect(
-        float(scores.sum()),
-        float((scores * (1 - scores)).sum()),
-        len(scores),
-        positives_within(evaluation, segment.top_percent),
-    )
-    return PublishedSegment(
-        name=segment.name,
-        goal=segment.goal,
-        top_percent=segment.top_percent,
-        people=len(chosen.people),
-        endpoints=len(chosen.endpoints),
-        lowest_score=float(population.score(chosen.endpoints[-1:]).sum()),
-        expected=expected,
-        waterfall=chosen.waterfall,
-        files=write_parts(folder, segment.name, segment.goal, population, chosen.endpoints),
-        channel=segment.channel,
-        minimum_score=segment.minimum_score,
-        max_size=segment.max_size,
-        holdout_percent=segment.holdout_percent,
-        holdout=len(chosen.held_back),
-        holdout_file=(
-            write_holdout(folder, segment.name, population, chosen.held_back) if segment.holdout_percent else None
-        ),
-        expected_low=low,
-        expected_high=high,
-    )
+from contracts.segment_manifest import FILE_NAME, STATUSES, SegmentManifest
 
 
 def evaluation_of(settings: RunSettings, goal: str, status: str, model: str, inputs: Path) -> Evaluation:

@@ -8,10 +8,49 @@ import numpy as np
 import pyarrow as pa
 
 from activation.population import Population, Positions
+from activation.selection import expect, positives_within, select
+from contracts.evaluation import Evaluation
+from contracts.run_facts import RunFacts
+from contracts.run_settings import Segment
 from contracts.segment_file import MAX_FILE_BYTES, header, write_column
-from contracts.segment_manifest import PublishedFile, describe_file
+from contracts.segment_manifest import PublishedFile, PublishedSegment, describe_file
 
 HOLDOUT_COLUMN = "User.UserId"
+
+
+def write_segment(
+    folder: Path, segment: Segment, population: Population, facts: RunFacts, evaluation: Evaluation, seed: int
+) -> PublishedSegment:
+    """Choose a segment's people, write its files below ``folder`` and describe them."""
+    chosen = select(population, segment, facts, seed)
+    scores = population.score(chosen.people)
+    expected, low, high = expect(
+        float(scores.sum()),
+        float((scores * (1 - scores)).sum()),
+        len(scores),
+        positives_within(evaluation, segment.top_percent),
+    )
+    return PublishedSegment(
+        name=segment.name,
+        goal=segment.goal,
+        top_percent=segment.top_percent,
+        people=len(chosen.people),
+        endpoints=len(chosen.endpoints),
+        lowest_score=float(population.score(chosen.endpoints[-1:]).sum()),
+        expected=expected,
+        waterfall=chosen.waterfall,
+        files=write_parts(folder, segment.name, segment.goal, population, chosen.endpoints),
+        channel=segment.channel,
+        minimum_score=segment.minimum_score,
+        max_size=segment.max_size,
+        holdout_percent=segment.holdout_percent,
+        holdout=len(chosen.held_back),
+        holdout_file=(
+            write_holdout(folder, segment.name, population, chosen.held_back) if segment.holdout_percent else None
+        ),
+        expected_low=low,
+        expected_high=high,
+    )
 
 
 def write_parts(

@@ -72,18 +72,18 @@ def fastest(work: Callable[[], object]) -> tuple[float, float]:
 def publish(ml: Path) -> None:
     """Read, check, rank and choose as the step does, and write segment and manifest."""
     from activation.population import read_population
-    from activation.publish import write_segment
+    from activation.segment_files import write_segment
     from activation.selection import expected_reach
+    from contracts.evaluation import FILE_NAME, read_evaluation
     from contracts.run_facts import RunFacts
     from contracts.run_settings import Segment
     from contracts.segment_manifest import SegmentManifest
-    from tests.scored_runs import evaluation_of
 
-    population = read_population(ml / "scored", "buy")
+    population, evaluation = read_population(ml / "scored", "buy"), read_evaluation(ml / FILE_NAME)
     people = len(population.customer)
     facts = RunFacts("2026-06-30", people, None, (), (), (), None, drops={"": ()}, scored={"": people})
-    segment = write_segment(ml / "published", Segment("best", "buy", 10.0), population, facts, evaluation_of(), 7)
-    reach = expected_reach(population, evaluation_of())
+    segment = write_segment(ml / "published", Segment("best", "buy", 10.0), population, facts, evaluation, 7)
+    reach = expected_reach(population, evaluation)
     manifest = SegmentManifest("spring", "buy", "candidate", "2026-06-30", "1", "s3://m", "", (segment,), reach)
     (ml / "published" / "manifest.json").write_bytes(manifest.to_json())
 

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
+from contracts.evaluation import FILE_NAME as EVALUATION_NAME
 from tests.benchmarks.inputs import FEATURES, make_inputs
+from tests.scored_runs import evaluation_of
 from tests.worlds import AS_OF
 
 THREADS = "2"
@@ -97,6 +99,7 @@ def run(
     shutil.copytree(ml / "processing" / "features", data / "features")
     shutil.copytree(ml / "processing" / "input" / "settings", data / "settings")
     (data / "code").mkdir()
+    (ml / EVALUATION_NAME).write_bytes(evaluation_of().to_json())
     train = ("training.train", "--ml-dir", folder, "--goal", "buy")
     (ml / "learned").mkdir()
     beside("train proper", "XGBoost", ("tests.benchmarks.ours", "learn", folder), runs)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from activation import segment_files
 from activation.population import Population, read_population
-from activation.publish import write_segment
+from activation.segment_files import write_segment
 from activation.selection import Selection, expected_reach, select, share
 from contracts.run_settings import Segment
 from tests.scored_runs import Row, evaluation_of, facts_of, population_of, write_csv

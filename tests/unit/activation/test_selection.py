@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from activation import publish, segment_files
+from activation import segment_files
 from activation.population import Population, read_population
 from activation.selection import expect, positives_within, select
 from contracts.errors import ContractError
@@ -76,7 +76,7 @@ def test_scores_of_another_goal_are_refused(tmp_path: Path) -> None:
 
 def write(folder: Path, segment: Segment, population: Population, facts: RunFacts = SCORED) -> PublishedSegment:
     """Write one segment as the step does."""
-    return publish.write_segment(folder, segment, population, facts, evaluation_of(), seed=7)
+    return segment_files.write_segment(folder, segment, population, facts, evaluation_of(), seed=7)
 
 
 @pytest.mark.parametrize("part_bytes", [400, 1000, 100_000])
