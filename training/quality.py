@@ -203,7 +203,7 @@ def judge(
     score, low, high = (100 * (2 * value - 1) for value in auc)
     people = sum(tenth.people for tenth in tenths)
     if failed := [check for check in checks if check.is_stop]:
-        word = "Stopped: " + ", ".join(check.title or check.name for check in failed)
+        word = "Stopped by " + ", ".join(f'"{check.title or check.name}"' for check in failed)
         return Quality(word, score, low, high, "It was not registered, and nobody was chosen with it.")
     if positives < JUDGE_POSITIVES:
         word = f"Too little data to judge: {positives:,} {words.noun}, {JUDGE_POSITIVES} needed"

@@ -202,7 +202,7 @@ def test_undated_customers_are_said_to_be_undated() -> None:
 def test_stopped_goal_says_its_check_has_no_quality_word_and_shows_the_test_as_the_test() -> None:
     html = PAGES["failed"]
     chapter = html[html.index('id="goal-2"') : html.index('id="people"')]
-    assert "Stopped: <bdi>Better than picking at random</bdi>" in chapter
+    assert "Stopped by “<bdi>Better than picking at random</bdi>”" in chapter
     assert "0.581, at least 0.600 is needed. <bdi>Too little is known of who will leave.</bdi>" in chapter
     assert "How good is it" not in chapter
     assert "How many would it have reached in the test?" in chapter

@@ -193,7 +193,7 @@ def test_guard_stops_what_would_pass(tmp_path: Path, spoil: Callable[[World], Wo
     (check,) = (check for check in found.checks if check.name == name)
     assert says in check.text
     assert found.quality is not None
-    assert found.quality.word.startswith("Stopped: ")
+    assert found.quality.word.startswith("Stopped by ")
     alone = {"calibration_in_the_large", "drift_of_label_rate", "calibration_by_tenth", "validation_test_gap"}
     assert stops(found) == [name] or set(stops(found)) <= alone
 

@@ -261,5 +261,5 @@ def test_fewer_than_a_hundred_positives_are_too_few_to_judge() -> None:
 def test_failed_check_stops_before_any_word() -> None:
     failed = (*PASSED, Check("auc", 0.55, 0.6, False, "Ranks better than its floor"), Check("leak", 1, 0, False))
     found = quality(70.0, positives=5, checks=failed)
-    assert found.word == "Stopped: Ranks better than its floor, leak"
+    assert found.word == 'Stopped by "Ranks better than its floor", "leak"'
     assert "nobody was chosen" in found.advice
