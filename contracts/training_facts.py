@@ -6,7 +6,9 @@ Written into the artifact, read by Evaluate, which alone judges.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from contracts.errors import ContractError
 from contracts.evaluation import PartnerValue
 
 FILE_NAME = "training_facts.json"
+SKETCH = 1000
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,15 @@ class Trial:
 
 @dataclass(frozen=True)
 class Single:
-    """What one feature alone predicts: its area under the ROC curve [0.5-1], on rows that it was not fitted to."""
+    """What one feature alone predicts: its area under the ROC curve, on rows that it was not fitted to.
+
+    ``low`` is the lower end of its 95 % interval.
+    """
 
     feature: str
     party: str
     auc: float
+    low: float
 
 
 @dataclass(frozen=True)
@@ -66,10 +73,12 @@ class Distribution:
 class TrainingFacts:
     """What training found out.
 
-    ``checked`` rows were predicted by models that had not seen their customers, ``positives`` of them had the label;
-    ``auc`` is how those predictions rank. ``random_auc`` is the same with customers dealt out at random, None where
-    rows have no time. ``left_out`` names features that the model may not use. ``shuffled_auc`` is what can be learned
-    where nothing can, with its standard error.
+    ``checked`` rows were predicted by models that had not seen their customers, and ``auc`` is how those predictions
+    rank; of all rows learned from, ``positives`` had the label. ``random_auc`` is the same with customers dealt out at
+    random, None where rows have no time. ``left_out`` names features that the model may not use. ``shuffled_auc`` is
+    what can be learned where nothing can, with its standard error. ``learned_from`` are the lowest ``SKETCH`` hashes of
+    the customers: who else was learned from shows in a sample of the same hashes (Bar-Yossef et al., Counting distinct
+    elements in a data stream, 2002).
     """
 
     checked: int
@@ -89,11 +98,25 @@ class TrainingFacts:
     scores: Distribution | None = None
     distributions: tuple[Distribution, ...] = field(default_factory=tuple)
     partner_value: PartnerValue | None = None
+    learned_from: tuple[str, ...] = ()
 
     def to_json(self) -> bytes:
         """Write the facts as JSON."""
         document = {"schema": "pseg.training_facts/1", **asdict(self)}
         return (json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def sketch(keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the lowest ``SKETCH`` hashes of some customers."""
+    return tuple(sorted({sha256(key.encode()).hexdigest()[:16] for key in keys})[:SKETCH])
+
+
+def share_in(known: tuple[str, ...], keys: Iterable[str]) -> float:
+    """Estimate which share [0-1] of some customers are among those that a sketch is of."""
+    seen = {sha256(key.encode()).hexdigest()[:16] for key in keys}
+    if len(known) == SKETCH:  # above its last hash the sketch says nothing
+        seen = {found for found in seen if found <= known[-1]}
+    return len(seen & set(known)) / len(seen) if seen else 0.0
 
 
 def read_training_facts(folder: Path) -> TrainingFacts:

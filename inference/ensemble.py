@@ -27,13 +27,17 @@ Margins = npt.NDArray[np.float64]
 class NumberTerm:
     """What one number adds: ``coefficient`` x (value - ``centre``) / ``scale``, or ``missing`` where there is none.
 
-    With ``is_log`` the value is first sign(v) log(1 + |v|). ``mean``, what it adds on average, is taken off.
+    With ``is_log`` the value is first sign(v) log(1 + |v|). ``mean``, what it adds on average, is taken off. What lies
+    beyond ``low`` or ``high``, the least and the largest scaled value learned from, counts as that: the line is known
+    no further.
     """
 
     feature: int
     is_log: bool
     centre: float
     scale: float
+    low: float
+    high: float
     coefficient: float
     missing: float
     mean: float = 0.0
@@ -72,8 +76,9 @@ class LinearMember:
         added = np.zeros(matrix.shape)
         for number in self.numbers:
             values = transform(matrix[:, number.feature], number.is_log)
-            scaled = (values - number.centre) / number.scale * number.coefficient
-            added[:, number.feature] = np.where(np.isfinite(values), scaled, number.missing) - number.mean
+            scaled = np.clip((values - number.centre) / number.scale, number.low, number.high)
+            known = scaled * number.coefficient
+            added[:, number.feature] = np.where(np.isfinite(values), known, number.missing) - number.mean
         for category in self.categories:
             codes = matrix[:, category.feature]
             table = np.array([*category.coefficients, category.missing])

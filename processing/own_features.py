@@ -18,7 +18,7 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from contracts.errors import ContractError, SettingsError
 from contracts.query_result import KEY
-from contracts.table import KINDS
+from contracts.table import KINDS, LARGEST
 from processing.sql import columns_of, literal, one_row, quoted, refuse_identifier
 
 WHERE = "tables.features in project.toml"
@@ -149,11 +149,14 @@ def check_values(connection: duckdb.DuckDBPyConnection, name: str) -> None:
         if KINDS["text"](field.type):
             refuse_identifier(connection, name, field.name, WHERE, "leave it out of the query")
             continue
-        (infinite,) = one_row(connection, f"SELECT count(*) FILTER (isinf({quoted(field.name)}::DOUBLE)) FROM {name}")
-        if infinite:
+        value = f"{quoted(field.name)}::DOUBLE"
+        (endless,) = one_row(
+            connection, f"SELECT count(*) FILTER (NOT isnan({value}) AND abs({value}) > {LARGEST}) FROM {name}"
+        )
+        if endless:
             raise ContractError(
-                f"the feature query gives an infinite {field.name} for {infinite:,} customers",
+                f"the feature query gives an infinite {field.name} for {endless:,} customers",
                 where=WHERE,
-                why="something is divided by zero",
+                why=f"something is divided by zero, or by next to it: more than {LARGEST:g} is infinite to a model",
                 fix="divide by nullif(..., 0)",
             )

@@ -107,10 +107,11 @@ def ready_split(
             why="each sees a share of the customers, and with it a share of the times",
             fix="start with one instance, or write train, validation and test into a column: [columns] split",
         )
+    hashed = f"sha256('{seed}|' || c.{KEY})"  # rows of one time are dealt out by it: keys often tell who came first
     place = (
-        f"percent_rank() OVER (ORDER BY c.{quoted(ready.time)}, c.{KEY})"
+        f"percent_rank() OVER (ORDER BY c.{quoted(ready.time)}, {hashed})"
         if ready.time
-        else f"(('0x' || sha256('{seed}|' || c.{KEY})[:8])::BIGINT % 100) / 100"
+        else f"(('0x' || {hashed}[:8])::BIGINT % 100) / 100"
     )
     if not ready.split:
         return f"CASE WHEN {place} < 0.6 THEN 'train' WHEN {place} < 0.8 THEN 'validation' ELSE 'test' END"

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import brentq
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
@@ -17,14 +18,22 @@ Labels = npt.NDArray[np.int8]
 FLEXIBLE_POSITIVES = 1000  # with fewer, a straight line in log-odds is all that can be learned
 KNOTS = 20
 SLOPES = (0.2, 5.0)
+MILD = 1e6  # scikit-learn's C: next to no regularisation, so that margins that tell everything have a slope, too
 
 
 def fit_line(margins: Margins, labels: Labels) -> tuple[float, float]:
-    """Fit slope and intercept in log-odds (Platt, 1999; without his smoothing of the labels)."""
-    centre = float(margins.mean())
-    fitted = LogisticRegression(C=np.inf, max_iter=1000).fit((margins - centre)[:, None], labels)
-    slope = float(np.clip(fitted.coef_[0, 0], *SLOPES))
-    return slope, float(fitted.intercept_[0]) - slope * centre
+    """Fit slope and intercept in log-odds (Platt, 1999; without his smoothing of the labels).
+
+    The slope is kept within ``SLOPES``; the intercept is then the one with which the mean prediction is the label rate.
+    """
+    centre, scale = float(margins.mean()), float(margins.std()) or 1.0
+    scaled = (margins - centre) / scale
+    fitted = LogisticRegression(C=MILD, solver="newton-cholesky").fit(scaled[:, None], labels)
+    slope = float(np.clip(fitted.coef_[0, 0] / scale, *SLOPES))
+    bent, rate = slope * scale * scaled, float(labels.mean())
+    middle, reach = float(np.log(rate / (1 - rate))), float(np.abs(bent).max()) + 1.0
+    offset = brentq(lambda shift: float(sigmoid(bent + shift).mean()) - rate, middle - reach, middle + reach)
+    return slope, float(offset) - slope * centre
 
 
 def fit_calibration(margins: Margins, labels: Labels) -> Calibration:

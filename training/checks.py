@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from contracts.evaluation import ALL_SCORES, Check, Interval, Shift
 from contracts.run_settings import Goal, Training
 from contracts.training_facts import TrainingFacts
-from training.drift import SOME
+from training.drift import BINS, SOME
 
 LEAK_AUC = 0.80
 SHUFFLED_MARGIN = 0.03
@@ -51,6 +51,15 @@ class Split:
 
     shared: int
     late: float | None
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The approved model: by how much the new one's area under the curve is larger; None, and why, if not compared."""
+
+    version: str
+    gain: Interval | None
+    why_not: str = ""
 
 
 def advise(is_failed: bool, text: str) -> str:
@@ -120,7 +129,7 @@ def check_leaks(
     accepted = set(training.accept_features)
     allowed = 0.5 + max(SHUFFLED_MARGIN, 3 * facts.shuffled_error)
     suspects = [single for single in facts.singles if single.feature not in accepted | set(facts.left_out)]
-    worst = suspects[0] if suspects else None
+    worst = max(suspects, key=lambda single: (single.low > LEAK_AUC, single.auc), default=None)
     found = worst.auc if worst else 0.5
     used = [item.feature for item in facts.disguised if item.feature not in facts.left_out]
     unaccepted = sorted(set(used) - accepted)
@@ -148,6 +157,7 @@ def check_leaks(
             if worst is None or found <= LEAK_AUC
             else f"{worst.feature} alone ranks this well ({owner_of(worst.party)}). If it is known before the outcome, "
             f'accept it: [training] accept_features = ["{worst.feature}"]; if not, leave it out.',
+            is_warning=worst is not None and worst.low <= LEAK_AUC,
         ),
         Check(
             "days_after_snapshot",
@@ -160,6 +170,10 @@ def check_leaks(
                 days_after > 0,
                 f"The newest value learned from is {days_after:,} days younger than the date it stands for"
                 + (": the project says that the partner's columns never change." if is_static else "."),
+            )
+            or advise(
+                facts.match_rate is not None and then is None,
+                "The partner's values carry no date: that they were known then is the project's word.",
             ),
             is_warning=is_static,
         ),
@@ -251,12 +265,15 @@ def check_quality(goal: Goal, facts: TrainingFacts, tested: Tested) -> list[Chec
     ]
     if facts.random_auc is not None and facts.is_ordered:
         flattery = facts.random_auc - facts.auc
+        positives = facts.label_rate * facts.checked
+        # twice the variance of an area where nothing is known (see training.probes.probe_shuffled)
+        allowed = GAP + Z * math.sqrt((facts.checked + 1) / (6 * positives * (facts.checked - positives)))
         checks.append(
             Check(
                 "random_against_ordered",
                 flattery,
-                GAP,
-                flattery <= GAP,
+                allowed,
+                flattery <= allowed,
                 title="As good in time order as with customers dealt out at random",
                 comparison="at most",
                 text=f"With random parts it ranks with {facts.random_auc:.3f}, in time order with {facts.auc:.3f}: "
@@ -267,19 +284,22 @@ def check_quality(goal: Goal, facts: TrainingFacts, tested: Tested) -> list[Chec
     return checks
 
 
-def check_champion(difference: Interval | None, version: str) -> list[Check]:
-    """Check that the model is not surely worse than the approved one; nothing where there is none to compare."""
-    if difference is None:
+def check_champion(rival: Rival | None) -> list[Check]:
+    """Check that the model is not surely worse than the approved one; where they can't be compared, say why."""
+    if rival is None:
         return []
+    gain = rival.gain
     return [
         Check(
             "champion",
-            difference.high,
+            gain.high if gain else 0.0,
             0.0,
-            difference.high >= 0,
+            gain is None or gain.high >= 0,
             title="Not worse than the approved model",
-            text=f"Area under the curve less that of {version} on the same customers: {difference.value:+.3f} "
-            f"({difference.low:+.3f} to {difference.high:+.3f}).",
+            text=f"Area under the curve less that of {rival.version} on the same customers: {gain.value:+.3f} "
+            f"({gain.low:+.3f} to {gain.high:+.3f})."
+            if gain
+            else f"Not compared with {rival.version}: {rival.why_not}.",
         )
     ]
 
@@ -291,6 +311,8 @@ def check_drift(shifts: Sequence[Shift], facts: TrainingFacts, tested: Tested, m
     cause = f" Most moved {causes[0].name}: {causes[0].cause}." if causes else ""
     ratio = max(tested.happened_rate / facts.label_rate, facts.label_rate / tested.happened_rate)
     allowed = RATE_RATIO + 2 * Z / math.sqrt(tested.positives)
+    # twice what chance gives on average (Yurdakul and Naranjo, Statistical properties of the PSI, 2020)
+    scores_allowed = SOME + 2 * (BINS - 1) * (1 / facts.checked + 1 / tested.people)
     gone = sorted((shift for shift in shifts if shift.newly_missing > GONE), key=lambda s: -s.newly_missing)
     checks = [
         Check(
@@ -306,11 +328,11 @@ def check_drift(shifts: Sequence[Shift], facts: TrainingFacts, tested: Tested, m
         Check(
             "drift_of_scores",
             scores,
-            SOME,
-            scores <= SOME,
+            scores_allowed,
+            scores <= scores_allowed,
             title="Today's customers score like those learned from",
             comparison="at most",
-            text=f"Today's customers score otherwise than those learned from.{cause}" if scores > SOME else "",
+            text=advise(scores > scores_allowed, f"Today's customers score otherwise than those learned from.{cause}"),
             is_warning=True,
         ),
         Check(

@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import math
 import sys
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
 
-from contracts.errors import ContractError
+from contracts.errors import ContractError, ServiceError
 from contracts.evaluation import ALL_SCORES, FILE_NAME, Evaluation, Interval, Shift
 from contracts.feature_table import (
     FINGERPRINT_KEY,
@@ -41,9 +43,9 @@ from contracts.partner_names import hide_in_evaluation, number_names
 from contracts.run_facts import RunFacts, read_run_facts
 from contracts.run_settings import RunSettings, read_run_settings
 from contracts.segment_file import ENDPOINT_COLUMNS, score_column
-from contracts.training_facts import TrainingFacts, read_training_facts
+from contracts.training_facts import TrainingFacts, read_training_facts, share_in
 from inference.handler import CONTENT_TYPE, Model, model_fn, transform_fn
-from training.checks import Split, Tested, check_champion, check_data, check_drift, check_leaks, check_quality
+from training.checks import Rival, Split, Tested, check_champion, check_data, check_drift, check_leaks, check_quality
 from training.drift import SOME, compare, psi, shares_of_numbers, state_of
 from training.explain import find_traits, measure_strengths
 from training.quality import (
@@ -52,13 +54,14 @@ from training.quality import (
     auc_interval,
     judge,
     order_by_score,
-    paired_bootstrap,
+    paired_auc,
     summarise_calibration,
     summarise_reach,
     summarise_tenths,
-    weighted_auc,
 )
-from training.sagemaker_model import load_champion
+from training.sagemaker_model import find_champion, load_champion, version_of
+
+SEEN = 0.01  # of the customers tested on may be known to the approved model: chance, not another split
 
 
 def score_through_handler(model: Model, rows: pa.Table, table: FeatureTable) -> Scores:
@@ -100,15 +103,14 @@ class Evidence:
     """What else there is to judge by: how the parts stand to each other, today's customers, the approved model.
 
     ``today`` are rows of the scoring snapshot, None where there are none; ``feed_age_days`` is how much older than the
-    training and the scoring snapshot the partner's newest value is; ``champion`` is the difference to the approved
-    model of this name.
+    training and the scoring snapshot the partner's newest value is; ``rival`` is what came of the comparison with the
+    approved model, None where none is approved.
     """
 
     split: Split
     today: pa.Table | None = None
     feed_age_days: tuple[int | None, int | None] = (None, None)
-    champion: Interval | None = None
-    champion_name: str = ""
+    rival: Rival | None = None
 
 
 def evaluate(part: Part, model: Model, facts: TrainingFacts, settings: RunSettings, evidence: Evidence) -> Evaluation:
@@ -137,7 +139,7 @@ def evaluate(part: Part, model: Model, facts: TrainingFacts, settings: RunSettin
         *check_quality(goal, facts, tested),
         *check_data(goal, settings.training, facts, tested, evidence.split),
         *check_leaks(settings.training, facts, evidence.feed_age_days, settings.partner_columns_are_static),
-        *check_champion(evidence.champion, evidence.champion_name),
+        *check_champion(evidence.rival),
         *check_drift(shifts, facts, tested, now_matched),
     )
     strengths = measure_strengths(model.ensemble, part.matrix, model.table, settings.seed)
@@ -174,7 +176,7 @@ def evaluate(part: Part, model: Model, facts: TrainingFacts, settings: RunSettin
 
 def best(order: npt.NDArray[np.int64], percent: float) -> npt.NDArray[np.int64]:
     """Take the best percent, rounded up as a segment's cut is."""
-    return order[: max(1, int(np.ceil(len(order) * percent / 100)))]
+    return order[: max(1, math.ceil(len(order) * Fraction(str(percent)) / 100))]
 
 
 def describe_model(model: Model, facts: TrainingFacts) -> dict[str, Any]:
@@ -254,17 +256,22 @@ def read_today(folder: Path) -> pa.Table | None:
     return pa.concat_tables([pq.read_table(path) for path in paths], promote_options="permissive") if paths else None
 
 
-def compare_with_champion(
-    part: Part, rows: pa.Table, model: Model, group: str, seed: int
-) -> tuple[Interval | None, str]:
-    """Rank the test customers with the newest approved model, too; nothing where there is none that reads them."""
-    found = load_champion(group)
-    if found is None or found.model.card.fingerprint != model.card.fingerprint:
-        return None, ""
+def compare_with_champion(part: Part, rows: pa.Table, model: Model, group: str) -> Rival | None:
+    """Rank the test customers with the newest approved model, too, where that is fair; None where none is approved."""
+    arn = find_champion(group)
+    if not arn:
+        return None
+    version = version_of(arn)
+    try:
+        found = load_champion(arn)
+    except (ServiceError, ContractError) as error:
+        return Rival(version, None, f"it can't be read ({error.what}); reject it, or train and approve another")
+    if found.model.card.fingerprint != model.card.fingerprint:
+        return Rival(version, None, "it reads other features")
+    if (seen := share_in(found.facts.learned_from, part.keys)) > SEEN:
+        return Rival(version, None, f"it has learned from {seen:.0%} of the customers tested on")
     theirs = score_through_handler(found.model, rows, found.model.table)
-    value = auc_interval(part.scores, part.labels)[0] - auc_interval(theirs, part.labels)[0]
-    low, high = paired_bootstrap(theirs, part.scores, part.labels, weighted_auc, seed)
-    return Interval(value, low, high), found.name
+    return Rival(version, Interval(*paired_auc(theirs, part.scores, part.labels)))
 
 
 def write_card(
@@ -296,14 +303,13 @@ def run(processing: Path, goal_name: str, group: str = "", origin: Origin | None
         rows.column(label).to_numpy().astype(np.int8),
         rows.column("customer_key").to_pylist(),
     )
-    champion, name = compare_with_champion(part, rows, model, group, settings.seed) if group else (None, "")
+    rival = compare_with_champion(part, rows, model, group) if group else None
     run_facts = read_run_facts(inputs / "run_facts")
     evidence = Evidence(
         read_split(inputs / "features", label, rows),
         read_today(inputs / "scoring"),
         run_facts.feed_age_days,
-        champion,
-        name,
+        rival,
     )
     result = evaluate(part, model, facts, settings, evidence)
     output = processing / "evaluation"

@@ -58,11 +58,12 @@ def ordered_folds(
 ) -> list[Fold]:
     """Check on later rows what was learned from earlier ones, of other customers.
 
-    Few times (snapshots): the newest is checked, one random part of the customers at a time. Many: the rows go by their
-    time into ``count`` + 1 blocks, and each block after the first is checked with all those before it.
+    Few times (snapshots), or most rows of the newest one: that is checked, one random part of the customers at a time.
+    Many: the rows go by their time into ``count`` + 1 blocks, and each block after the first is checked with all those
+    before it.
     """
-    if len(np.unique(times)) <= count:
-        newest = times == times.max()
+    newest = times == times.max()
+    if len(np.unique(times)) <= count or newest.mean() > 0.5:
         return [
             Fold(np.setdiff1d(fold.learn, np.flatnonzero(newest)), np.intersect1d(fold.check, np.flatnonzero(newest)))
             for fold in random_folds(people, seed, count)

@@ -21,6 +21,7 @@ import xgboost as xgb
 from xgboost import collective
 
 from contracts.errors import ServiceError
+from training.hosts import share
 from training.rows import Rows
 from training.trees import COMMON, MAX_ROUNDS, PATIENCE_ROUNDS, Parameters, feature_types
 
@@ -97,7 +98,7 @@ class Checkpoints:
 
     def load(self) -> tuple[bytes, list[float]]:
         """Return the newest file that can be read and its losses, the same on every host; nothing if there is none."""
-        found: tuple[bytes, list[float]] = (b"", [])
+        found = (b"", "[]")
         for path in reversed(self.paths()):
             try:
                 trees = path.read_bytes()
@@ -106,10 +107,9 @@ class Checkpoints:
                 logger.warning("checkpoint %s can't be read: %s", path.name, str(error).partition("\n")[0])
                 continue
             if losses:
-                found = trees, json.loads(losses)
+                found = trees, losses
                 break
-        shared: tuple[bytes, list[float]] = collective.broadcast(found, 0)
-        return shared
+        return share(found[0], 0), json.loads(share(found[1].encode(), 0))
 
     @contextmanager
     def watching(self) -> Iterator[None]:

@@ -223,8 +223,10 @@ def learn_large(rows: Rows, seed: int, kept: Path | None = None) -> Learned:
     kept : Path or None
         Folder of the checkpoints.
     """
-    names = (*rows.table.names, *rows.left_out)
-    identity = {"rows": rows.fingerprint, "parameters": trees.LARGE, "seed": seed, "names": names}
+    identity = {
+        "rows": [*unite(rows.hashes()), rows.table.fingerprint, rows.label, *rows.left_out],
+        "parameters": [trees.COMMON, trees.LARGE, seed, xgb.__version__],
+    }
     checkpoints = Checkpoints(kept, hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest())
     with tempfile.TemporaryDirectory(prefix="bins-") as folder:
         cache = Path(folder) if needs_disk(rows.count, len(rows.table.features)) else None

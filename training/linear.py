@@ -5,7 +5,7 @@ It sees what trees need many rows for: a slope. Where cross-validation finds tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +23,13 @@ SKEWED = 2.0
 
 @dataclass(frozen=True)
 class Scaling:
-    """How one number is read: logarithm or not, centre and scale."""
+    """How one number is read: logarithm or not, centre and scale; the least and the largest scaled value."""
 
     is_log: bool
     centre: float
     scale: float
+    low: float
+    high: float
 
 
 def measure_scaling(values: npt.NDArray[np.float32]) -> Scaling | None:
@@ -38,8 +40,10 @@ def measure_scaling(values: npt.NDArray[np.float32]) -> Scaling | None:
         return None
     is_log = bool(abs(skew(known)) > SKEWED)
     known = np.sign(known) * np.log1p(np.abs(known)) if is_log else known
-    spread = float(known.std())
-    return Scaling(is_log, float(known.mean()), spread) if spread > 0 else None
+    centre, spread = float(known.mean()), float(known.std())
+    if not spread > 0:
+        return None
+    return Scaling(is_log, centre, spread, *(float((end - centre) / spread) for end in (known.min(), known.max())))
 
 
 class Design:
@@ -77,9 +81,7 @@ class Design:
         """Name the coefficients of a fitted regression by feature."""
         left = iter(fitted.coef_[0].tolist())
         numbers = [
-            NumberTerm(
-                place, scaling.is_log, scaling.centre, scaling.scale, next(left), next(left) if is_missing else 0.0
-            )
+            NumberTerm(place, **asdict(scaling), coefficient=next(left), missing=next(left) if is_missing else 0.0)
             for place, scaling, is_missing in self.numbers
         ]
         categories = []

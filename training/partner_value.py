@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
 from contracts.evaluation import Gain, Interval, PartnerValue
@@ -48,7 +49,13 @@ def measure_partner_value(
     labels : list of ndarray of shape (n_fold_rows,), int8
     cut_percent : float
         The segment's cut, (0, 100].
+    seed : int
+        Orders equal scores at random, the same for both: rows come in the order of their keys, which often tells age.
     """
+    generator = np.random.default_rng(seed)
+    shuffles = [generator.permutation(len(part)) for part in labels]
+    own, both = ([s[order] for s, order in zip(scores, shuffles, strict=True)] for scores in (own, both))
+    labels = [part[order] for part, order in zip(labels, shuffles, strict=True)]
     happened = np.concatenate(labels)
     first, second = np.concatenate([rank(s) for s in own]), np.concatenate([rank(s) for s in both])
     auc_own, auc_both = (auc_interval(scores, happened)[0] for scores in (first, second))
@@ -69,10 +76,8 @@ def measure_partner_value(
 
 
 def rank(scores: Scores) -> Scores:
-    """Turn scores into places [0, 1) within their fold, so that folds can be put together."""
-    places = np.empty(len(scores))
-    places[np.argsort(scores, kind="stable")] = np.arange(len(scores)) / len(scores)
-    return places
+    """Turn scores into places [0, 1) within their fold, equal ones into one, so that folds can be put together."""
+    return np.asarray((rankdata(scores) - 1) / len(scores))
 
 
 def measure_gain(own: list[Scores], both: list[Scores], labels: list[Labels], percent: float) -> Gain:

@@ -43,6 +43,7 @@ class Rows:
     table: FeatureTable
     label: str
     batches: Batches
+    files: tuple[Path, ...] = ()
     left_out: tuple[str, ...] = ()
 
     @property
@@ -55,14 +56,9 @@ class Rows:
         """Columns that learning needs."""
         return [*self.keys.schema.names, *self.table.names]
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash of what the rows are: features, customers, dates, parts and labels."""
-        found = hashlib.sha256("|".join([self.table.fingerprint, *self.left_out]).encode())
-        for name in self.keys.schema.names:
-            values = self.keys.column(name).to_numpy(zero_copy_only=False)
-            found.update("|".join(map(str, values)).encode() if values.dtype == object else values.tobytes())
-        return found.hexdigest()
+    def hashes(self) -> tuple[str, ...]:
+        """Hash what each file holds, every value of it; none where the rows were in memory."""
+        return tuple(digest(path) for path in self.files)
 
     def whole(self) -> pa.Table:
         """Return all rows in one table."""
@@ -120,7 +116,13 @@ def open_rows(folder: Path, table: FeatureTable, label: str) -> Rows:
     for part in PARTS:
         found = keys.filter(pc.field("split") == part).column(label)
         refuse_flat(label, part, pc.sum(found).as_py() or 0, len(found))
-    return Rows(keys, table, label, batches)
+    return Rows(keys, table, label, batches, tuple(paths))
+
+
+def digest(path: Path) -> str:
+    """Hash a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def rows_of(rows: pa.Table, table: FeatureTable, label: str) -> Rows:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from botocore.exceptions import ClientError
 from contracts.errors import ServiceError
 from contracts.evaluation import Evaluation, parse_evaluation
 from contracts.model_artifact import unpack
+from contracts.training_facts import TrainingFacts, read_training_facts
 from inference.handler import Model, model_fn
 
 if TYPE_CHECKING:
@@ -37,7 +40,13 @@ def load_model(arn: str, *, session: boto3.Session | None = None) -> Model:
     ContractError
         If the artifact is broken.
     """
-    session = session or boto3.Session()
+    with unpacked(arn, session or boto3.Session()) as folder:
+        return model_fn(str(folder))
+
+
+@contextmanager
+def unpacked(arn: str, session: boto3.Session) -> Iterator[Path]:
+    """Unpack the artifact of a model package, or of an ``s3://`` address, for as long as it is looked at."""
     uri = (
         arn
         if arn.startswith("s3://")
@@ -46,7 +55,7 @@ def load_model(arn: str, *, session: boto3.Session | None = None) -> Model:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "model.tar.gz"
         archive.write_bytes(read_object(session.client("s3"), uri))
-        return model_fn(str(unpack(archive, Path(folder) / "model")))
+        yield unpack(archive, Path(folder) / "model")
 
 
 def load_evaluation(arn: str, *, session: boto3.Session | None = None) -> Evaluation:
@@ -64,19 +73,20 @@ def load_evaluation(arn: str, *, session: boto3.Session | None = None) -> Evalua
 
 @dataclass(frozen=True)
 class Champion:
-    """The approved model that a new one is compared with, and the name of its version."""
+    """The approved model that a new one is compared with, its training's facts, and the name of its version."""
 
     model: Model
+    facts: TrainingFacts
     name: str
 
 
-def load_champion(group: str) -> Champion | None:
-    """Load the newest approved model of a package group; None where none is approved yet.
+def find_champion(group: str) -> str:
+    """Find the ARN of the newest approved model of a package group; empty where none is approved yet.
 
     Raises
     ------
     ServiceError
-        If the registry or the artifact can't be read.
+        If the registry can't be read.
     """
     session = boto3.Session()
     try:
@@ -89,14 +99,28 @@ def load_champion(group: str) -> Champion | None:
         )["ModelPackageSummaryList"]
     except ClientError as error:
         if error.response["Error"]["Code"] in ("ValidationException", "ResourceNotFound"):
-            return None  # no model was registered yet: the group does not exist
+            return ""  # no model was registered yet: the group does not exist
         raise ServiceError(
             "the model registry can't be read", where=group, why=str(error), fix="let the role list model packages"
         ) from error
-    if not found:
-        return None
-    arn = found[0]["ModelPackageArn"]
-    return Champion(load_model(arn, session=session), f"version {arn.rpartition('/')[2]}")
+    return found[0]["ModelPackageArn"] if found else ""
+
+
+def load_champion(arn: str) -> Champion:
+    """Load an approved model.
+
+    Raises
+    ------
+    ServiceError, ContractError
+        If its artifact is gone, or of a form that this release does not read.
+    """
+    with unpacked(arn, boto3.Session()) as folder:
+        return Champion(model_fn(str(folder)), read_training_facts(folder), version_of(arn))
+
+
+def version_of(arn: str) -> str:
+    """Name the version of a model package."""
+    return f"version {arn.rpartition('/')[2]}"
 
 
 def describe(session: boto3.Session, arn: str) -> Any:

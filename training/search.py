@@ -38,10 +38,13 @@ def suggest(trial: optuna.Trial) -> Parameters:
     }
 
 
-def journal_name(sample: Sample) -> str:
-    """Name the journal after the rows: what was found on others says nothing of these."""
-    rows = hashlib.sha256(np.ascontiguousarray(sample.matrix).tobytes() + sample.labels.tobytes())
-    return f"search-{rows.hexdigest()[:16]}.journal"
+def journal_name(sample: Sample, seed: int) -> str:
+    """Name the journal after rows, categories, folds and seed: what was found on others says nothing of these."""
+    found = hashlib.sha256(f"{seed}|".encode() + sample.table.to_json() + np.ascontiguousarray(sample.matrix).tobytes())
+    found.update(sample.labels.tobytes())
+    for fold in sample.folds:
+        found.update(fold.learn.tobytes() + fold.check.tobytes())
+    return f"search-{found.hexdigest()[:16]}.journal"
 
 
 def refuse_search(rows: int) -> None:
@@ -92,7 +95,7 @@ def search_parameters(sample: Sample, seconds: float, folder: Path, seed: int) -
     folder.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         study_name=STUDY_NAME,
-        storage=JournalStorage(JournalFileBackend(str(folder / journal_name(sample)))),
+        storage=JournalStorage(JournalFileBackend(str(folder / journal_name(sample, seed)))),
         sampler=optuna.samplers.TPESampler(seed=seed),
         load_if_exists=True,
     )

@@ -96,7 +96,7 @@ def test_scores_are_the_members_averaged_in_log_odds_and_calibrated(model: Model
         for term in linear["numbers"]:
             value = values[term["feature"]]
             value = np.sign(value) * np.log1p(abs(value)) if term["is_log"] else value
-            scaled = (value - term["centre"]) / term["scale"] * term["coefficient"]
+            scaled = min(max((value - term["centre"]) / term["scale"], term["low"]), term["high"]) * term["coefficient"]
             other[row] += (term["missing"] if np.isnan(value) else scaled) - term["mean"]
         for term in linear["categories"]:
             code = values[term["feature"]]

@@ -171,10 +171,11 @@ def test_sample_is_refused(connection: duckdb.DuckDBPyConnection) -> None:
         ("SELECT customer_key, max(event_day) AS last FROM events GROUP BY 1", r"gives last as date32"),
         ("SELECT customer_key, list(amount) AS all_of FROM events GROUP BY 1", "gives all_of as list"),
         ("SELECT customer_key, amount / (quantity - quantity) AS r FROM events", "gives an infinite r for 2 customers"),
+        ("SELECT DISTINCT customer_key, 1e300 AS r FROM events", "gives an infinite r for 2 customers"),
     ],
     ids=[
         *("misspelt", "no such column", "conversion", "no key", "other table", "two rows", "key missing"),
-        *("date", "list", "infinite"),
+        *("date", "list", "infinite", "huge"),
     ],
 )
 def test_query_that_gives_no_features_is_refused_by_name(

@@ -245,6 +245,14 @@ def test_split_by_time_tests_on_the_newest(tmp_path: Path, day: Callable[[int], 
     assert "when" not in found.columns
 
 
+def test_rows_of_one_time_are_dealt_out_whatever_their_keys_tell(tmp_path: Path) -> None:
+    customers = make_customers().assign(when=1)
+    found = training_rows(build(tmp_path, customers, with_roles(time="when")))
+    test = found.index[found["split"] == "test"]
+    assert len(test) == pytest.approx(80, abs=1)
+    assert (test < sorted(found.index)[200]).mean() == pytest.approx(0.5, abs=0.15)
+
+
 def test_split_without_any_of_these_goes_by_the_key_alone(tmp_path: Path) -> None:
     customers = make_customers()
     found = training_rows(build(tmp_path / "a", customers))["split"]

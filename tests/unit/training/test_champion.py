@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tarfile
 from dataclasses import replace
@@ -19,7 +20,7 @@ from tests.embedded_aws import accounts as accounts
 from tests.known_truth import make_customers, write_training_inputs
 from training import evaluate, train
 
-BUCKET, GROUP = "models", "spring--buy"
+BUCKET, GROUP, NEWEST = "models", "spring--buy", "version 2"
 
 
 def train_on(folder: Path, rows: pa.Table, table: FeatureTable) -> Path:
@@ -99,4 +100,26 @@ def test_approved_model_of_other_features_is_not_compared(
     rows, table, _ = make_customers(3000, seed=5)
     other = replace(table, definition_sha256="b" * 64)
     archive = train_on(tmp_path / "other", rows, other)
-    assert judge(tmp_path / "judged", archive, rows, other) == []
+    (found,) = judge(tmp_path / "judged", archive, rows, other)
+    assert (found.is_stop, found.text) == (False, f"Not compared with {NEWEST}: it reads other features.")
+
+
+def test_approved_model_that_has_learned_from_the_test_customers_is_not_compared(
+    accounts: TwoAccounts, models: dict[str, Path], tmp_path: Path
+) -> None:
+    rows, table, _ = make_customers(3000, seed=5)
+    shuffled = np.random.default_rng(1).permutation(rows["split"].to_numpy(zero_copy_only=False))
+    rows = rows.set_column(rows.column_names.index("split"), "split", pa.array(shuffled))
+    (found,) = judge(tmp_path / "judged", models["bad"], rows, table)
+    assert not found.is_stop
+    assert re.search(r"it has learned from (7\d|8\d)% of the customers tested on", found.text)
+
+
+def test_approved_model_whose_artifact_is_gone_stops_no_training(
+    accounts: TwoAccounts, models: dict[str, Path], tmp_path: Path
+) -> None:
+    rows, table, _ = make_customers(3000, seed=5)
+    accounts.s3().delete_object(Bucket=BUCKET, Key=f"{models['good'].parent.name}.tar.gz")
+    (found,) = judge(tmp_path / "judged", models["bad"], rows, table)
+    assert not found.is_stop
+    assert "it can't be read (the model can't be read); reject it" in found.text

@@ -23,7 +23,7 @@ from contracts.training_facts import Disguised, TrainingFacts
 from tests.known_truth import make_customers, write_training_inputs
 from tests.worlds import SETTINGS
 from training import evaluate, train
-from training.checks import check_champion, check_leaks
+from training.checks import Rival, check_champion, check_leaks
 from training.quality import judge as judge_word
 
 SIZE = 6000
@@ -293,13 +293,13 @@ def test_date_in_disguise_that_a_model_uses_unaccepted_stops_it() -> None:
     ids=["surely worse", "perhaps worse", "better"],
 )
 def test_model_surely_worse_than_the_approved_one_is_stopped(difference: Interval, is_stopped: bool) -> None:
-    (check,) = check_champion(difference, "version 3")
+    (check,) = check_champion(Rival("version 3", difference))
     assert check.is_stop == is_stopped
     assert "version 3" in check.text
 
 
 def test_without_an_approved_model_there_is_nothing_to_compare() -> None:
-    assert check_champion(None, "") == []
+    assert check_champion(None) == []
 
 
 def test_customers_who_moved_are_a_reason_against_the_word_and_stop_nothing(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -163,6 +164,12 @@ def test_training_goes_on_from_the_checkpoint_to_the_same_trees(
     assert again.ensemble.booster.save_raw() == whole.ensemble.booster.save_raw()
     other = learn_large(replace(found, left_out=("recency",)), 7, kept)
     assert other.trials[0].log_loss > whole.trials[0].log_loss  # begun anew: other rows have other checkpoints
+    table = pq.read_table(folder / PARQUET_NAME)
+    mended = table.set_column(table.column_names.index("recency"), "recency", pc.negate(table["recency"]))
+    pq.write_table(mended, folder / PARQUET_NAME)
+    begun = len(rounds)
+    learn_large(know_categories(open_rows(folder, train.read_feature_table(folder), "label__buy")), 7, kept)
+    assert rounds[begun] == 0  # the same customers, but a column was corrected
 
 
 # -- several hosts, as processes

@@ -16,10 +16,12 @@ from training.quality import (
     auc_interval,
     judge,
     order_by_score,
+    paired_bootstrap,
     rate_interval,
     summarise_calibration,
     summarise_reach,
     summarise_tenths,
+    weighted_average_precision,
 )
 
 WORDS = Words(past="bought", noun="buyers")
@@ -67,6 +69,17 @@ def test_interval_of_the_auc_is_as_wide_as_a_bootstrap_says() -> None:
     _, low, high = auc_interval(scores, labels)
     assert (low, high) == pytest.approx(tuple(np.quantile(bootstrap, [0.025, 0.975])), abs=0.012)
     assert high - low == pytest.approx(2 * 1.96 * np.std(bootstrap), rel=0.12)
+
+
+def test_equal_scores_are_ordered_by_nothing_that_tells_when_a_customer_came() -> None:
+    place = np.argsort(order_by_score(np.full(2000, 0.5), keys_of(2000)))
+    assert abs(np.corrcoef(place, np.arange(2000))[0, 1]) < 0.1
+
+
+def test_resamples_without_positives_are_left_out_of_the_interval() -> None:
+    labels = np.array([1, 0, 0, 0, 0, 0], dtype=np.int8)
+    low, high = paired_bootstrap(np.arange(6.0), -np.arange(6.0), labels, weighted_average_precision, seed=7)
+    assert -1 <= low <= high <= 1
 
 
 def covered(hits: int, draws: int) -> bool:
@@ -119,9 +132,12 @@ def test_interval_of_a_rate_covers_the_truth_as_often_as_it_says(rate: float, pe
     assert 0.92 < chances[inside].sum() < 0.99
 
 
-def test_equal_scores_go_by_key() -> None:
-    order = order_by_score(np.array([0.5, 0.9, 0.5, 0.5]), ["d", "c", "b", "a"])
-    assert order.tolist() == [1, 3, 2, 0]
+def test_equal_scores_have_one_order_whatever_the_order_of_the_rows() -> None:
+    keys = keys_of(50)
+    order = order_by_score(np.repeat([0.5, 0.9], 25), keys)
+    back = order_by_score(np.repeat([0.9, 0.5], 25), keys[::-1])
+    assert [keys[place] for place in order] == [keys[::-1][place] for place in back]
+    assert set(order[:25]) == set(range(25, 50))
 
 
 def test_calibration_has_twelve_groups_of_equal_size_lowest_first() -> None:

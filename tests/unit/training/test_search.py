@@ -35,7 +35,7 @@ def test_search_is_never_worse_than_the_short_list(sample: Sample, tmp_path: Pat
 
 def trials(sample: Sample, folder: Path) -> list[Any]:
     """What the journal holds."""
-    backend = optuna.storages.journal.JournalFileBackend(str(folder / search.journal_name(sample)))
+    backend = optuna.storages.journal.JournalFileBackend(str(folder / search.journal_name(sample, 7)))
     study = optuna.load_study(study_name=search.STUDY_NAME, storage=optuna.storages.JournalStorage(backend))
     return study.trials
 
@@ -52,7 +52,9 @@ def test_search_goes_on_where_it_was_interrupted(sample: Sample, tmp_path: Path)
 
 def test_other_rows_begin_a_search_of_their_own(sample: Sample) -> None:
     other = replace(sample, labels=1 - sample.labels)
-    assert search.journal_name(other) != search.journal_name(sample)
+    assert search.journal_name(other, 7) != search.journal_name(sample, 7)
+    assert search.journal_name(sample, 8) != search.journal_name(sample, 7)
+    assert search.journal_name(replace(sample, folds=sample.folds[::-1]), 7) != search.journal_name(sample, 7)
 
 
 def test_too_many_rows_are_refused_with_the_remedy() -> None:
