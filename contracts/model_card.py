@@ -167,7 +167,8 @@ def metric_of(check: Check) -> dict[str, Any]:
     result = "passed" if check.is_passed else "watch" if check.is_warning else "stopped"
     said = check.title or check.name
     text = said if check.is_passed or not check.text else check.text
-    notes = f"{result}: {check.found:.4g}, {check.comparison} {check.allowed:.4g} is allowed. {text}"
+    verb = "needed" if check.comparison == "at least" else "allowed"
+    notes = f"{result}: {check.found:.4g}, {check.comparison} {check.allowed:.4g} is {verb}. {text}"
     return {"name": check.name, "type": "number", "value": check.found, "notes": notes[:SHORT]}
 
 
@@ -176,6 +177,8 @@ def learner_in_words(model: dict[str, Any]) -> str:
     parameters, weight = model.get("parameters", {}), model.get("linear_weight", 0.0)
     depth = f" of depth {parameters['max_depth']}" if "max_depth" in parameters else ""
     trees = f"boosted trees{depth}, {model.get('rounds', 0):,} rounds"
+    if weight == 1:
+        return "linear, in log-odds"
     return f"{1 - weight:.0%} {trees}; {weight:.0%} linear, in log-odds" if weight else trees
 
 

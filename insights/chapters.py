@@ -196,7 +196,7 @@ def view_goal(key: str, evaluation: Evaluation, manifest: RunManifest) -> GoalVi
         matched = manifest.run.facts.matched
         cuts = reach.expected_cuts(published) if published else ()
         scope = Scope(reach.cut_at(cuts, value.at_cut.percent).people, matched) if cuts and matched else None
-        verdict = judge_partner(value, words, manifest.run.partner, manifest.run.money, scope)
+        verdict = judge_partner(value, evaluation.base_rate, words, manifest.run.partner, manifest.run.money, scope)
     panel = view_reach(key, evaluation, published, manifest.run)
     return GoalView(key, evaluation, published, segments, panel, verdict, drawn)
 

@@ -11,6 +11,8 @@ from contracts.evaluation import PartnerValue
 from contracts.run_settings import Money, Words
 from insights.wording import about, between, exact, money, signed, user
 
+NOTED = 0.1
+
 
 @dataclass(frozen=True)
 class Worth:
@@ -66,13 +68,27 @@ def positives_needed(value: PartnerValue, break_even: float) -> float:
     return value.positives * ((half / room) ** 2 - 1)
 
 
-def judge_partner(value: PartnerValue, words: Words, partner: str, costs: Money, scope: Scope | None) -> Verdict:
+def enough(value: PartnerValue, base_rate: float, worth: Worth | None, fee: float | None) -> float:
+    """Return how many extra positives per 1,000 contacts would matter.
+
+    As many as pay the fee; without a fee a tenth of those whom 1,000 contacts chosen at random would find.
+    """
+    if fee and worth and worth.high > 0:
+        return fee * value.at_cut.high / worth.high
+    return NOTED * 1000 * base_rate
+
+
+def judge_partner(
+    value: PartnerValue, base_rate: float, words: Words, partner: str, costs: Money, scope: Scope | None
+) -> Verdict:
     """Say if the partner's data helps, and if it pays.
 
     Parameters
     ----------
     value : PartnerValue
         Extra positives per 1,000 contacts, with and without the partner's data on the same customers and folds.
+    base_rate : float
+        Share of all customers who did it, (0, 1).
     scope : Scope or None
         None where nothing was published or nobody is matched: there is then no amount of money.
     """
@@ -84,7 +100,7 @@ def judge_partner(value: PartnerValue, words: Words, partner: str, costs: Money,
     if scope and scope.matched and scope.contacts and per_conversion is not None:
         worth = worth_per_1000_matched(value, scope, per_conversion)
     if cut.low <= 0:
-        return no_gain(value, words, partner, costs, worth)
+        return no_gain(value, enough(value, base_rate, worth, fee), words, partner, costs, worth)
     return gain(value, words, partner, costs, scope, worth, fee)
 
 
@@ -97,15 +113,17 @@ def harm(value: PartnerValue, words: Words, partner: str) -> Verdict:
     return Verdict("It makes this prediction worse.", sentence, (), Markup(""), Markup("makes it worse"))
 
 
-def no_gain(value: PartnerValue, words: Words, partner: str, costs: Money, worth: Worth | None) -> Verdict:
-    """Word the case in which the interval holds zero: nothing, or too small a test to tell."""
+def no_gain(
+    value: PartnerValue, wanted: float, words: Words, partner: str, costs: Money, worth: Worth | None
+) -> Verdict:
+    """Word the case in which the interval holds zero: nothing, or where it holds what is wanted, can't tell."""
     cut = value.at_cut
     sentence = Markup(
         "With and without data from {} the model finds the same people: the difference is {} {} per 1,000 contacts, "
         "and anything from {} to {} fits the test."
     ).format(user(partner), signed(cut.extra), user(words.noun), signed(cut.low), signed(cut.high))
     fee = costs.partner_fee_per_1000
-    if worth is None or fee is None or worth.high <= fee:
+    if cut.high <= wanted:
         note = unpriced(costs)
         if worth and fee is not None:
             note = Markup("For this goal alone, no fee is worth paying.")
@@ -113,10 +131,14 @@ def no_gain(value: PartnerValue, words: Words, partner: str, costs: Money, worth
             most = user(money(worth.high, costs.currency))
             note = Markup("If there is a gain, it is worth at most {} per 1,000 matched customers.").format(most)
         return Verdict("No. It adds nothing to this prediction.", sentence, (), note, Markup("adds nothing here"))
-    more = positives_needed(value, fee * cut.high / worth.high)
-    note = Markup(
-        "The test is too small to rule out a gain worth its price; {} more {} in the test would settle it."
-    ).format(exact(math.ceil(more / 100) * 100), user(words.noun))
+    more = positives_needed(value, wanted)
+    note = Markup("The test is too small to rule out a gain {}; {} more {} in the test would settle it.").format(
+        "worth its price" if worth and fee is not None else "that matters",
+        exact(math.ceil(more / 100) * 100),
+        user(words.noun),
+    )
+    if worth is None:
+        note += Markup(" ") + unpriced(costs)
     return Verdict("We can’t tell: the test shows no gain.", sentence, (), note, Markup("can’t tell yet"))
 
 

@@ -6,11 +6,15 @@ Risk Scorecards, 2006, ch. 9) below 0.10 is none, from 0.25 much.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from contracts.evaluation import ALL_SCORES, Shift
-from contracts.feature_table import FeatureTable
+from contracts.feature_table import Feature, FeatureTable
 from contracts.training_facts import Distribution
 
 Values = npt.NDArray[np.floating]
@@ -43,11 +47,33 @@ def shares_of_numbers(values: Values, edges: tuple[float, ...]) -> tuple[float, 
     return tuple(float(count) / max(len(values), 1) for count in (*counts, len(values) - len(known)))
 
 
-def shares_of_codes(codes: Values, kept: int) -> tuple[float, ...]:
-    """Share out category codes among the ``kept`` first, the others, and the missing."""
+def shares_of_codes(codes: Values, feature: Feature, kept: tuple[str, ...], unknown: float = 0.0) -> tuple[float, ...]:
+    """Share out category codes among the ``kept``, the others, and the missing; ``unknown`` of these are others."""
     known = codes[~np.isnan(codes)].astype(np.intp)
-    counts = np.bincount(np.minimum(known, kept), minlength=kept + 1)
-    return tuple(float(count) / max(len(codes), 1) for count in (*counts, len(codes) - len(known)))
+    counts = np.bincount(known, minlength=len(feature.categories)) / max(len(codes), 1)
+    by_name = dict(zip(feature.categories, counts.tolist(), strict=True))
+    shares = [by_name.get(name, 0.0) for name in kept]
+    missing = 1 - len(known) / max(len(codes), 1) - unknown
+    return (*shares, max(float(counts.sum()) - sum(shares), 0.0) + unknown, max(missing, 0.0))
+
+
+def commonest(codes: Values, feature: Feature) -> tuple[str, ...]:
+    """Name the ``MAX_CATEGORIES`` commonest categories of some rows, in their own order."""
+    counts = np.bincount(codes[~np.isnan(codes)].astype(np.intp), minlength=len(feature.categories))
+    kept = np.sort(np.argsort(-counts, kind="stable")[:MAX_CATEGORIES])
+    return tuple(feature.categories[place] for place in kept)
+
+
+def shares_unknown(rows: pa.Table, matrix: npt.NDArray[np.float32], table: FeatureTable) -> dict[str, float]:
+    """Return for each text feature the share of rows with a category that training did not know.
+
+    ``matrix`` is what ``encode`` made of the rows: such a category is missing there.
+    """
+    return {
+        feature.name: (int(np.isnan(matrix[:, place]).sum()) - rows.column(feature.name).null_count) / len(matrix)
+        for place, feature in enumerate(table.features)
+        if feature.kind == "category" and len(matrix)
+    }
 
 
 def measure_distributions(matrix: npt.NDArray[np.float32], table: FeatureTable) -> tuple[Distribution, ...]:
@@ -64,8 +90,8 @@ def measure_distributions(matrix: npt.NDArray[np.float32], table: FeatureTable) 
         if feature.kind == "number":
             found.append(measure_numbers(feature.name, feature.party, values))
         else:
-            kept = feature.categories[:MAX_CATEGORIES]
-            shares = shares_of_codes(values, len(kept))
+            kept = commonest(values, feature)
+            shares = shares_of_codes(values, feature, kept)
             found.append(Distribution(feature.name, feature.party, shares, categories=kept))
     return tuple(found)
 
@@ -81,8 +107,16 @@ def state_of(index: float) -> str:
     return "watch" if index > SOME else "ok"
 
 
-def compare(then: tuple[Distribution, ...], matrix: npt.NDArray[np.float32], table: FeatureTable) -> list[Shift]:
-    """Compare today's rows with the distributions of training, feature by feature, with cause and owner."""
+def compare(
+    then: tuple[Distribution, ...],
+    matrix: npt.NDArray[np.float32],
+    table: FeatureTable,
+    unknown: Mapping[str, float] = MappingProxyType({}),
+) -> list[Shift]:
+    """Compare today's rows with the distributions of training, feature by feature, with cause and owner.
+
+    ``unknown`` tells the share of rows with an unknown category, as ``shares_unknown`` does.
+    """
     by_name = {distribution.name: distribution for distribution in then}
     shifts = []
     for place, feature in enumerate(table.features):
@@ -91,15 +125,15 @@ def compare(then: tuple[Distribution, ...], matrix: npt.NDArray[np.float32], tab
         if feature.kind == "number":
             shares = shares_of_numbers(values, before.edges)
         else:
-            shares = shares_of_codes(values, len(before.categories))
+            shares = shares_of_codes(values, feature, before.categories, unknown.get(feature.name, 0.0))
         index = psi(before.shares, shares)
-        cause = cause_of(before, shares) if index > SOME else ""
+        cause = cause_of(before, shares, unknown.get(feature.name, 0.0)) if index > SOME else ""
         gone = shares[-1] - before.shares[-1]
         shifts.append(Shift(feature.name, feature.party, index, state_of(index), cause, gone))
     return shifts
 
 
-def cause_of(before: Distribution, shares: tuple[float, ...]) -> str:
+def cause_of(before: Distribution, shares: tuple[float, ...], unknown: float) -> str:
     """Say in words what moved most, and whose feed to look at."""
     owner = "the partner's feed" if before.party == "partner" else "your own feed"
     missing = (before.shares[-1], shares[-1])
@@ -108,8 +142,10 @@ def cause_of(before: Distribution, shares: tuple[float, ...]) -> str:
     if before.categories:
         moves = np.array(shares[:-2]) - np.array(before.shares[:-2])
         place = int(np.abs(moves).argmax())
-        if len(shares) > 2 and shares[-2] - before.shares[-2] > np.abs(moves).max():
-            return f"{shares[-2]:.0%} have a category that training did not know: ask whoever runs {owner}"
+        if unknown > np.abs(moves).max() / 2:  # who has another name for a category has left the one it had
+            return f"{unknown:.0%} have a category that training did not know: ask whoever runs {owner}"
+        if abs(shares[-2] - before.shares[-2]) > np.abs(moves).max():
+            return f"rarer categories were {before.shares[-2]:.0%} then, are {shares[-2]:.0%} now ({owner})"
         return f"{before.categories[place]} was {before.shares[place]:.0%} then, is {shares[place]:.0%} now ({owner})"
     middle = np.arange(len(shares) - 1)
     known = [np.array(side[:-1]) / max(sum(side[:-1]), FLOOR) for side in (before.shares, shares)]

@@ -46,7 +46,7 @@ from contracts.segment_file import ENDPOINT_COLUMNS, score_column
 from contracts.training_facts import TrainingFacts, read_training_facts, share_in
 from inference.handler import CONTENT_TYPE, Model, model_fn, transform_fn
 from training.checks import Rival, Split, Tested, check_champion, check_data, check_drift, check_leaks, check_quality
-from training.drift import SOME, compare, psi, shares_of_numbers, state_of
+from training.drift import SOME, compare, psi, shares_of_numbers, shares_unknown, state_of
 from training.explain import find_traits, measure_strengths
 from training.quality import (
     Labels,
@@ -206,6 +206,7 @@ def measure_shifts(
         Shifts, the scores' first, and the share of rows in which the partner said anything.
     """
     matrix = part.matrix if today is None else encode(today, model.table, where="scoring snapshot")
+    unknown = {} if today is None else shares_unknown(today, matrix, model.table)
     if facts.scores is None:
         return [], None
     edges, before = facts.scores.edges, facts.scores.shares
@@ -213,7 +214,8 @@ def measure_shifts(
     if today is not None:
         found.append(psi(before, shares_of_numbers(model.ensemble.predict(matrix), edges)))
     index = max(found)
-    shifts = [shift for shift in compare(facts.distributions, matrix, model.table) if shift.name not in facts.left_out]
+    shifts = compare(facts.distributions, matrix, model.table, unknown)
+    shifts = [shift for shift in shifts if shift.name not in facts.left_out]
     moved = max(shifts, key=lambda shift: shift.psi, default=None)
     cause = f"{moved.name} moved most: {moved.cause}" if moved and moved.cause and index > SOME else ""
     places = [place for place, feature in enumerate(model.table.features) if feature.party == "partner"]
@@ -278,9 +280,10 @@ def write_card(
     folder: Path, result: Evaluation, model: Model, settings: RunSettings, facts: RunFacts, origin: Origin
 ) -> None:
     """Write the model card, for programs and for people."""
+    hidden = result.model["left_out"]
+    parties = [feature.party for feature in model.table.features if feature.name not in hidden]
     if not settings.may_name_partner_columns:
         result = hide_in_evaluation(result, number_names(settings.partner, facts.partner_columns, [result]))
-    parties = [feature.party for feature in model.table.features]
     names = (settings.brand or settings.project, settings.partner)
     columns = (parties.count("brand"), parties.count("partner"))
     card = fill_card(plan_card(settings, settings.goal(result.goal)), result, columns, facts, names, origin)

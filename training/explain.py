@@ -135,7 +135,7 @@ def write(number: float) -> str:
         return "not known"
     if abs(number) >= 100 or float(number).is_integer():
         return f"{number:,.0f}"
-    return f"{number:.3g}"
+    return str(np.format_float_positional(number, precision=3, unique=False, fractional=False, trim="-"))
 
 
 def explain_customers(

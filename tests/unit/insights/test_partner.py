@@ -22,7 +22,7 @@ def value_of(extra: float, low: float, high: float) -> PartnerValue:
 
 
 def judge(extra: float, low: float, high: float, costs: Money = PRICED, scope: Scope | None = SCOPE) -> Verdict:
-    return judge_partner(value_of(extra, low, high), BUYING, PARTNER, costs, scope)
+    return judge_partner(value_of(extra, low, high), 0.1, BUYING, PARTNER, costs, scope)
 
 
 def test_worth_is_extra_buyers_times_their_value_over_matched_customers() -> None:
@@ -86,6 +86,22 @@ def test_without_value_or_fee_the_verdict_is_in_people_and_says_what_to_set() ->
         .note.striptags()
         .startswith("If there is a gain, it is worth at most $4.00")
     )
+
+
+@pytest.mark.parametrize("costs", [Money(), Money("$", None, 16.0, 0.0)], ids=["no money", "free of charge"])
+@pytest.mark.parametrize(
+    ("gain", "headline"),
+    [
+        ((0, -9, 9.9), "No. It adds nothing to this prediction."),
+        ((0, -12, 12), "We can’t tell: the test shows no gain."),
+        ((15.3, -90.0, 120.6), "We can’t tell: the test shows no gain."),
+        ((0, 0, 0), "No. It adds nothing to this prediction."),
+    ],
+)
+def test_without_a_fee_a_wide_range_is_no_finding(
+    gain: tuple[float, float, float], headline: str, costs: Money
+) -> None:
+    assert judge(*gain, costs).headline == headline  # a tenth of 100 buyers among 1,000 at random would matter
 
 
 def test_where_nothing_was_published_the_gain_counts_per_1000_contacts() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from contracts.evaluation import Check, Shift
 from contracts.partner_names import hide_partner_names
 from insights.report import render_report
@@ -51,8 +53,16 @@ def test_checks_left_out_features_and_causes_name_no_partner_column() -> None:
     assert watched.startswith("Today's customers score otherwise. Most moved fact 1 from Harbour Points: values")
 
 
-def test_categories_of_a_partner_column_are_not_named_either_wherever_the_cause_stands() -> None:
-    cause = "gold card was 10% then, is 30% now (the partner's feed)"
+def test_advice_that_needs_a_hidden_name_says_where_it_stands() -> None:
+    said = 'If it is known before the outcome, accept it: [training] accept_features = ["household_size"]; if not, no.'
+    stopped = replace(FORBIDDEN.evaluations[1], checks=(Check("single_feature", 0.9, 0.8, False, text=said),))
+    (check,) = hide_partner_names(replace(FORBIDDEN, evaluations=(stopped,))).evaluations[0].checks
+    assert "accept it: [training] accept_features; its name stands in this goal's own evaluation.json" in check.text
+
+
+@pytest.mark.parametrize("category", ["gold card", "gold\ncard"])
+def test_categories_of_a_partner_column_are_not_named_either_wherever_the_cause_stands(category: str) -> None:
+    cause = f"{category} was 10% then, is 30% now (the partner's feed)"
     lapse = FORBIDDEN.evaluations[1]
     moved = replace(
         lapse,
