@@ -14,7 +14,7 @@ from contracts.evaluation import Evaluation
 from contracts.run_manifest import RunManifest
 
 PARTNER = "partner"
-ADVICE = re.compile(r'accept_features = \["([^"]*)"\]')
+ADVICE = re.compile(r'accept_features( = \["[^"]*"\])?')
 ELSEWHERE = "accept_features; its name stands in this goal's own evaluation.json in S3"
 CATEGORY = re.compile(r".* was (\d+%) then, is (\d+%) now", re.DOTALL)
 
@@ -41,7 +41,8 @@ def hide_in_evaluation(evaluation: Evaluation, names: dict[str, str]) -> Evaluat
     def hide(text: str) -> str:
         for cause in sorted(causes, key=len, reverse=True):
             text = text.replace(cause, CATEGORY.sub(r"one category was \1 then, is \2 now", cause))
-        text = ADVICE.sub(lambda found: ELSEWHERE if found[1] in names else found[0], text)
+        if pattern.search(text):
+            text = ADVICE.sub(ELSEWHERE, text)
         return pattern.sub(lambda found: names[found[0]], text)
 
     quality, traits, model = evaluation.quality, evaluation.traits, evaluation.model

@@ -59,12 +59,11 @@ def positives_needed(value: PartnerValue, break_even: float) -> float:
     """Return how many more positives in the test would settle if the gain is worth its price.
 
     A 95 % interval narrows with the square root of the positives. It is settled when its upper end falls to the extra
-    positives per 1,000 contacts that pay the fee (``break_even``) or, if the estimate is above that, its lower end
-    rises above 0.
+    positives per 1,000 contacts that pay the fee (``break_even``) or its lower end rises above 0.
     """
     cut = value.at_cut
     half = (cut.high - cut.low) / 2
-    room = break_even - cut.extra if cut.extra < break_even else cut.extra
+    room = max(break_even - cut.extra, cut.extra)
     return value.positives * ((half / room) ** 2 - 1)
 
 
@@ -73,8 +72,8 @@ def enough(value: PartnerValue, base_rate: float, worth: Worth | None, fee: floa
 
     As many as pay the fee; without a fee a tenth of those whom 1,000 contacts chosen at random would find.
     """
-    if fee and worth and worth.high > 0:
-        return fee * value.at_cut.high / worth.high
+    if fee and worth:
+        return fee * value.at_cut.high / worth.high if worth.high > 0 else math.inf
     return NOTED * 1000 * base_rate
 
 
@@ -118,12 +117,17 @@ def no_gain(
 ) -> Verdict:
     """Word the case in which the interval holds zero: nothing, or where it holds what is wanted, can't tell."""
     cut = value.at_cut
+    is_nothing = cut.high <= wanted
     sentence = Markup(
-        "With and without data from {} the model finds the same people: the difference is {} {} per 1,000 contacts, "
+        "With and without data from {} {}the difference is {} {} per 1,000 contacts, "
         "and anything from {} to {} fits the test."
-    ).format(user(partner), signed(cut.extra), user(words.noun), signed(cut.low), signed(cut.high))
+    ).format(
+        user(partner),
+        "the model finds the same people: " if is_nothing else "",
+        *(signed(cut.extra), user(words.noun), signed(cut.low), signed(cut.high)),
+    )
     fee = costs.partner_fee_per_1000
-    if cut.high <= wanted:
+    if is_nothing:
         note = unpriced(costs)
         if worth and fee is not None:
             note = Markup("For this goal alone, no fee is worth paying.")
@@ -134,7 +138,7 @@ def no_gain(
     more = positives_needed(value, wanted)
     note = Markup("The test is too small to rule out a gain {}; {} more {} in the test would settle it.").format(
         "worth its price" if worth and fee is not None else "that matters",
-        exact(math.ceil(more / 100) * 100),
+        exact(max(math.ceil(more / 100), 1) * 100),
         user(words.noun),
     )
     if worth is None:

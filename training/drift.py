@@ -128,7 +128,7 @@ def compare(
             shares = shares_of_codes(values, feature, before.categories, unknown.get(feature.name, 0.0))
         index = psi(before.shares, shares)
         cause = cause_of(before, shares, unknown.get(feature.name, 0.0)) if index > SOME else ""
-        gone = shares[-1] - before.shares[-1]
+        gone = shares[-1] + unknown.get(feature.name, 0.0) - before.shares[-1]  # to the model both are missing
         shifts.append(Shift(feature.name, feature.party, index, state_of(index), cause, gone))
     return shifts
 

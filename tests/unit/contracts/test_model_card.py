@@ -10,7 +10,7 @@ import pytest
 
 from contracts import model_card
 from contracts.errors import ContractError
-from contracts.evaluation import Evaluation
+from contracts.evaluation import Check, Evaluation
 from contracts.run_settings import Words
 from tests.report_runs import rich_run
 from tests.worlds import SETTINGS
@@ -74,6 +74,12 @@ def test_card_for_people_holds_what_the_one_for_programs_does() -> None:
         assert f"| {check.name} | " in text
 
 
+def test_floor_is_needed_and_a_ceiling_allowed() -> None:
+    floor, ceiling = Check("auc", 0.7, 0.6, True), Check("gap", 0.01, 0.05, True, comparison="at most")
+    assert "0.7, at least 0.6 is needed" in model_card.metric_of(floor)["notes"]
+    assert "0.01, at most 0.05 is allowed" in model_card.metric_of(ceiling)["notes"]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"intended_uses": {}}'], ids=["empty", "list", "nothing", "half"])
 def test_what_is_no_card_is_refused(text: str) -> None:
     with pytest.raises(ContractError, match="this is not a model card"):
@@ -90,8 +96,9 @@ def test_what_is_no_card_is_refused(text: str) -> None:
             {"rounds": 74, "parameters": {"max_depth": 2}, "linear_weight": 0.7},
             "30% boosted trees of depth 2, 74 rounds; 70% linear, in log-odds",
         ),
+        ({"rounds": 74, "linear_weight": 1.0}, "linear, in log-odds"),
     ],
-    ids=["little known", "trees", "with a linear member"],
+    ids=["little known", "trees", "with a linear member", "linear alone"],
 )
 def test_model_is_said_in_words(model: dict[str, object], words: str) -> None:
     assert model_card.learner_in_words(model) == words

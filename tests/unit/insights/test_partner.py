@@ -38,9 +38,10 @@ def test_worth_is_extra_buyers_times_their_value_over_matched_customers() -> Non
         ((10, 8, 12), "It helps, but costs more than it brings.", "worth about $20 per 1,000 matched customers"),
         ((-0.5, -4.1, 1.9), "No. It adds nothing to this prediction.", "adds nothing here"),
         ((2, -4, 14), "We can’t tell: the test shows no gain.", "can’t tell yet"),
+        ((9.99, -90, 110), "We can’t tell: the test shows no gain.", "can’t tell yet"),
         ((-6, -9, -3), "It makes this prediction worse.", "makes it worse"),
     ],
-    ids=["pays", "probably pays", "too dear", "nothing", "test too small", "harm"],
+    ids=["pays", "probably pays", "too dear", "nothing", "test too small", "test much too small", "harm"],
 )
 def test_verdict_follows_the_interval_and_the_fee(
     gain: tuple[float, float, float], headline: str, summary: str
@@ -65,7 +66,11 @@ def test_nothing_says_that_no_fee_is_worth_paying_but_a_small_test_says_what_wou
     assert "more <bdi>buyers</bdi> in the test would settle it" in judge(2, -4, 14).note
 
 
-@pytest.mark.parametrize("estimate", [2.0, 12.0], ids=["below break-even", "above break-even"])
+def test_nothing_pays_where_a_buyer_is_worth_nothing() -> None:
+    assert judge(2, -4, 14, Money("$", 0.42, 0.0, 22.0)).note == "For this goal alone, no fee is worth paying."
+
+
+@pytest.mark.parametrize("estimate", [2.0, 10.9, 12.0], ids=["far below", "just below break-even", "above"])
 def test_that_many_more_positives_settle_it(estimate: float) -> None:
     value = replace(value_of(estimate, estimate - 13, estimate + 13), positives=2_500)
     break_even = 11.0

@@ -53,8 +53,14 @@ def test_checks_left_out_features_and_causes_name_no_partner_column() -> None:
     assert watched.startswith("Today's customers score otherwise. Most moved fact 1 from Harbour Points: values")
 
 
-def test_advice_that_needs_a_hidden_name_says_where_it_stands() -> None:
-    said = 'If it is known before the outcome, accept it: [training] accept_features = ["household_size"]; if not, no.'
+@pytest.mark.parametrize(
+    "said",
+    [
+        'If it is known before the outcome, accept it: [training] accept_features = ["household_size"]; if not, no.',
+        "Left out: household_size. To use one, accept it: [training] accept_features.",
+    ],
+)
+def test_advice_that_needs_a_hidden_name_says_where_it_stands(said: str) -> None:
     stopped = replace(FORBIDDEN.evaluations[1], checks=(Check("single_feature", 0.9, 0.8, False, text=said),))
     (check,) = hide_partner_names(replace(FORBIDDEN, evaluations=(stopped,))).evaluations[0].checks
     assert "accept it: [training] accept_features; its name stands in this goal's own evaluation.json" in check.text
