@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, cast
@@ -151,18 +152,17 @@ def read_result(location: str, settings: RunSettings, output: Path) -> int:
 
 
 def refresh_match_keys(settings: RunSettings, keys: pd.DataFrame) -> None:
-    """Put the match keys where the collaboration's table points, then remove the older ones."""
-    older = wr.s3.list_objects(settings.match_keys_uri)
-    wr.s3.to_parquet(
-        keys,
-        path=settings.match_keys_uri,
-        dataset=True,
-        mode="append",
-        dtype={"hashed_id": "string", "customer_key": "string"},
-        filename_prefix="match-keys-",
-    )
-    if older:  # only now, so that a query that runs meanwhile finds whole files; a key in two of them counts once
-        wr.s3.delete_objects(older)
+    """Put the match keys where the collaboration's table points, then remove others.
+
+    The file is named after its content: a second run of the same customers finds its own there, and takes none away
+    from the query of the first, which may be reading it.
+    """
+    content = sha256(pd.util.hash_pandas_object(keys, index=False).to_numpy().tobytes()).hexdigest()
+    path = f"{settings.match_keys_uri.rstrip('/')}/match-keys-{content[:16]}.parquet"
+    wr.s3.to_parquet(keys, path=path, index=False, dtype={"hashed_id": "string", "customer_key": "string"})
+    others = [found for found in wr.s3.list_objects(settings.match_keys_uri) if found != path]
+    if others:  # only now, so that there are always keys; a key in two files counts once
+        wr.s3.delete_objects(others)
 
 
 def ask_partner(settings: RunSettings, query: Query, execution_id: str) -> QueryResult:

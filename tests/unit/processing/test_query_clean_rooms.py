@@ -17,7 +17,7 @@ import pytest
 from clean_rooms.identity import hash_email
 from contracts.errors import ContractError
 from contracts.run_settings import RunSettings
-from processing.query_clean_rooms import build_match_keys, main, query_clean_rooms
+from processing.query_clean_rooms import build_match_keys, main, query_clean_rooms, refresh_match_keys
 from tests.embedded_aws import TwoAccounts
 from tests.embedded_aws import accounts as accounts
 from tests.ready_worlds import make_customers, with_roles, write_customers, write_settings
@@ -123,6 +123,23 @@ def test_contacts_without_rows_are_refused(tmp_path: Path) -> None:
     write_table(tmp_path, "contacts", make_contacts(["a"]).head(0).astype({"may_match": bool, "may_contact": bool}))
     with pytest.raises(ContractError, match="no customer may be matched"):
         build_match_keys(SETTINGS, tmp_path)
+
+
+def test_second_run_takes_no_file_from_a_query_of_the_same_customers_and_leaves_none_of_others(
+    accounts: TwoAccounts,
+) -> None:
+    settings = replace(SETTINGS, data_bucket="spring-keys")
+    accounts.s3().create_bucket(Bucket="spring-keys")
+    first = pd.DataFrame({"hashed_id": ["h1", "h2"], "customer_key": ["a", "b"]})
+    refresh_match_keys(settings, first)
+    (kept,) = accounts.keys("spring-keys")
+    refresh_match_keys(settings, first)
+    assert accounts.keys("spring-keys") == [kept]
+    refresh_match_keys(settings, first[:1])
+    (other,) = accounts.keys("spring-keys")
+    assert other != kept
+    found = wr.s3.read_parquet(f"s3://spring-keys/{other}", boto3_session=accounts.brand)
+    assert found.astype(str).values.tolist() == [["h1", "a"]]
 
 
 @pytest.fixture
