@@ -14,7 +14,7 @@ demo: install-demo ## run examples/cdnow end to end on the embedded AWS: no acco
 	@$(BIN)/pseg run examples/cdnow
 
 test: install-dev ## run the tests
-	@OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The rooms that run in containers, and the laws about them: on the libraries of AWS's image, not on today's.
 IMAGE_ROOMS = contracts clean_rooms processing training inference activation insights

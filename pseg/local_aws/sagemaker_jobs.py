@@ -258,7 +258,7 @@ class Jobs:
             "HOME": str(root / "home"),
             "TMPDIR": str(root / "tmp"),
             "LANG": "C.UTF-8",
-            "OMP_NUM_THREADS": str(os.cpu_count() or 1),
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count() or 1)),
             "OMP_WAIT_POLICY": "PASSIVE",  # jobs share this machine; threads that spin while they wait slow the others
             "PYTHONUNBUFFERED": "1",
             **{name: host.local(value) for name, value in variables.items()},

@@ -143,6 +143,7 @@ def test_two_parties_agree_by_list_train_and_part(parties: Parties) -> None:
         assert ["there is no collaboration" in one["what"] for one in parties.missing(side)] == [True]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("parties", ["CUSTOM"], indirect=True)
 def test_two_parties_agree_by_template_and_each_new_text_is_allowed_anew(parties: Parties) -> None:
     parties.hand_over()

@@ -145,9 +145,9 @@ def test_nobody_matched_is_a_clear_error(tmp_path: Path, pseg: Pseg) -> None:
     [
         ("embedded AWS up", "nothing was registered or published"),
         ("QueryCleanRooms", "nothing was registered or published"),
-        ("BuildFeatures", "nothing was registered or published"),
+        pytest.param("BuildFeatures", "nothing was registered or published", marks=pytest.mark.long),
         ("TrainBuy", "nothing was registered or published"),
-        ("EvaluateBuy", "nothing was published"),
+        pytest.param("EvaluateBuy", "nothing was published", marks=pytest.mark.long),
         ("ScoreBuy", "nothing was published"),
     ],
     ids=lambda value: value.replace(" ", "-") if "was" not in value else "",

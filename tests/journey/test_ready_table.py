@@ -107,6 +107,7 @@ def test_failed_gate_stops_only_its_goal_and_the_last_step_lists_it(tmp_path: Pa
     assert pseg("segments", "verify", "--project", str(project)).returncode == 0
 
 
+@pytest.mark.long
 def test_several_instances_choose_the_same_people(tmp_path: Path, pseg: Pseg) -> None:
     project = tmp_path / "hosts"
     write_tables(project / "data", FEW_ROWS, FEW_FEATURES)
