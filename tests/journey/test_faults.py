@@ -65,8 +65,10 @@ def manifests_in(exports: dict[str, str], project: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("module", "step"),
-    [("training.train", "TrainBuy"), ("activation.publish", "PublishBuy")],
-    ids=["training", "publish"],
+    [
+        pytest.param("training.train", "TrainBuy", id="training", marks=pytest.mark.long),
+        pytest.param("activation.publish", "PublishBuy", id="publish"),
+    ],
 )
 def test_killed_step_fails_the_run_by_name_and_publishes_nothing(
     tmp_path: Path, pseg: Pseg, exports: dict[str, str], state_dir: Path, module: str, step: str
@@ -148,7 +150,7 @@ def test_nobody_matched_is_a_clear_error(tmp_path: Path, pseg: Pseg) -> None:
         pytest.param("BuildFeatures", "nothing was registered or published", marks=pytest.mark.long),
         ("TrainBuy", "nothing was registered or published"),
         pytest.param("EvaluateBuy", "nothing was published", marks=pytest.mark.long),
-        ("ScoreBuy", "nothing was published"),
+        pytest.param("ScoreBuy", "nothing was published", marks=pytest.mark.long),
     ],
     ids=lambda value: value.replace(" ", "-") if "was" not in value else "",
 )

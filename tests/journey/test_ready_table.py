@@ -58,7 +58,13 @@ def run(pseg: Pseg, project: Path) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize("has_partner", [True, False], ids=["with a partner", "without a partner"])
+@pytest.mark.parametrize(
+    "has_partner",
+    [
+        pytest.param(True, id="with a partner"),
+        pytest.param(False, id="without a partner", marks=pytest.mark.long),
+    ],
+)
 def test_ready_table_runs_with_nothing_but_ten_lines(tmp_path: Path, pseg: Pseg, has_partner: bool) -> None:
     project = tmp_path / "renewals"
     write_tables(project / "data")

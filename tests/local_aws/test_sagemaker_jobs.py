@@ -51,6 +51,7 @@ def test_child_sees_only_its_own_environment_and_the_keys_of_its_role(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PSEG_SECRET_OF_THE_SERVER", "1")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     code = (
         "import boto3, json, os\n"
         "print(json.dumps([dict(os.environ), boto3.client('sts').get_caller_identity()['Arn']]))"
