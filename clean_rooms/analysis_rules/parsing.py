@@ -131,6 +131,9 @@ def parse_query(sql: str) -> ParsedQuery:
         return refused(
             sql, "not-a-select", "this is no SELECT", "write one SELECT statement", parsed.place(tree), COMMANDS
         )
+    if not all(select.expressions for select in tree.find_all(exp.Select)):  # which the parser lets pass
+        what, place = "a SELECT names nothing to select", parsed.word(TokenType.SELECT)
+        return refused(sql, "sql-does-not-parse", what, "name columns between SELECT and FROM", place)
     return ParsedQuery(sql, tuple(tokens), tree, tuple(open_syntax(parsed)))
 
 

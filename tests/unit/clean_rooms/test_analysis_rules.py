@@ -10,6 +10,7 @@ import pytest
 from clean_rooms.analysis_rules import OutputConstraint, Place, check
 from clean_rooms.list_query import build_list_query
 from contracts.errors import ContractError
+from tests.clean_room_cases import CASES
 from tests.clean_room_tables import (
     BRAND,
     KEYS,
@@ -268,3 +269,12 @@ def test_query_that_this_project_sends_is_allowed() -> None:
     columns = " ".join(query.partner_columns)
     partner = table(query.partner_table, PARTNER, f"hashed_id {columns}", "LIST", list_rule("hashed_id", columns))
     assert codes(build_list_query(query), [keys, partner], BRAND) == []
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT FROM users", "SELECT count(*) FROM users WHERE user_id IN (SELECT FROM visits)"]
+)
+def test_select_of_nothing_is_refused(sql: str) -> None:
+    case = next(case for case in CASES if "users" in case.sql and "visits" in case.sql)
+    (violation,) = check(sql, case.schemas, case.runner).violations
+    assert violation.what == "a SELECT names nothing to select"
