@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score
 
 from contracts.evaluation import Gain, Interval, PartnerValue
 from training.learn import Learned, Sample
-from training.quality import Z, auc_interval, paired_auc, paired_bootstrap, weighted_average_precision
+from training.quality import Z, auc_interval, paired_auc, paired_bootstrap
 
 Scores = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int8]
@@ -60,7 +60,7 @@ def measure_partner_value(
     first, second = np.concatenate([rank(s) for s in own]), np.concatenate([rank(s) for s in both])
     auc_own, auc_both = (auc_interval(scores, happened)[0] for scores in (first, second))
     precision = tuple(float(average_precision_score(happened, scores)) for scores in (first, second))
-    spread = paired_bootstrap(first, second, happened, weighted_average_precision, seed)
+    spread = paired_bootstrap(first, second, happened, seed)
     gains = {percent: measure_gain(own, both, labels, percent) for percent in (*REACHES, cut_percent)}
     return PartnerValue(
         auc_own=auc_own,

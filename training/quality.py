@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -96,14 +95,6 @@ def paired_auc(first: Scores, second: Scores, labels: Labels) -> tuple[float, fl
     return gain, gain - half, gain + half
 
 
-def weighted_auc(labels: Labels, weights: Scores) -> float:
-    """Area under the ROC curve of rows in descending order of score, each counted ``weights`` times."""
-    positives = weights * labels
-    negatives = weights - positives
-    below = negatives.sum() - np.cumsum(negatives)
-    return float((positives * below).sum() / (positives.sum() * negatives.sum()))
-
-
 def weighted_average_precision(labels: Labels, weights: Scores) -> float:
     """Average precision of rows in descending order of score, each counted ``weights`` times."""
     positives = weights * labels
@@ -111,15 +102,8 @@ def weighted_average_precision(labels: Labels, weights: Scores) -> float:
     return float((positives * np.cumsum(positives) / reached).sum() / positives.sum())
 
 
-def paired_bootstrap(
-    first: Scores, second: Scores, labels: Labels, metric: Callable[[Labels, Scores], float], seed: int
-) -> tuple[float, float]:
-    """Interval of how much better the second ranking is, over resamples of the customers that are the same for both.
-
-    Parameters
-    ----------
-    metric : callable
-        ``weighted_auc`` or ``weighted_average_precision``: of labels in descending order of score, and their weights.
+def paired_bootstrap(first: Scores, second: Scores, labels: Labels, seed: int) -> tuple[float, float]:
+    """Interval of the second ranking's average precision less the first's, over resamples that are the same for both.
 
     Notes
     -----
@@ -134,7 +118,7 @@ def paired_bootstrap(
         weights = generator.poisson(1.0, len(labels)).astype(np.float64)
         if not 0 < weights[labels == 1].sum() < weights.sum():
             continue  # nothing to rank in this one
-        before, after = (metric(labels[order], weights[order]) for order in orders)
+        before, after = (weighted_average_precision(labels[order], weights[order]) for order in orders)
         found.append(after - before)
     low, high = np.quantile(found or [0.0], [0.025, 0.975])
     return float(low), float(high)

@@ -73,11 +73,10 @@ def load_evaluation(arn: str, *, session: boto3.Session | None = None) -> Evalua
 
 @dataclass(frozen=True)
 class Champion:
-    """The approved model that a new one is compared with, its training's facts, and the name of its version."""
+    """The approved model that a new one is compared with, and its training's facts."""
 
     model: Model
     facts: TrainingFacts
-    name: str
 
 
 def find_champion(group: str) -> str:
@@ -115,7 +114,7 @@ def load_champion(arn: str) -> Champion:
         If its artifact is gone, or of a form that this release does not read.
     """
     with unpacked(arn, boto3.Session()) as folder:
-        return Champion(model_fn(str(folder)), read_training_facts(folder), version_of(arn))
+        return Champion(model_fn(str(folder)), read_training_facts(folder))
 
 
 def version_of(arn: str) -> str:
