@@ -145,20 +145,13 @@ def log_loss(margins: Margins, labels: Labels) -> Margins:
     return np.logaddexp(0, np.where(labels == 1, -margins, margins))
 
 
-def check_linear(sample: Sample, seed: int) -> tuple[float, Margins]:
-    """Choose the linear member's strength on the last fold; return it, and what the member says of all checked rows."""
-
-    def say(fold: Fold, strength: float) -> Margins:
-        member = fit_linear(sample.matrix[fold.learn], sample.labels[fold.learn], sample.table, strength, seed)
-        return member.margins(sample.matrix[fold.check])
-
-    last = sample.folds[-1]
-    said = {strength: say(last, strength) for strength in STRENGTHS}
-    best = min(said, key=lambda strength: float(log_loss(said[strength], sample.labels[last.check]).mean()))
+def check_linear(sample: Sample, strength: float, seed: int) -> Margins:
+    """Return what the linear member says of the checked rows, learned without them."""
     margins = np.full(len(sample.labels), np.nan)
     for fold in sample.folds:
-        margins[fold.check] = said[best] if fold is last else say(fold, best)
-    return best, margins
+        member = fit_linear(sample.matrix[fold.learn], sample.labels[fold.learn], sample.table, strength, seed)
+        margins[fold.check] = member.margins(sample.matrix[fold.check])
+    return margins
 
 
 def choose_members(sample: Sample, seed: int, parameters: tuple[trees.Parameters, ...] = trees.CANDIDATES) -> Members:
@@ -173,7 +166,8 @@ def choose_members(sample: Sample, seed: int, parameters: tuple[trees.Parameters
     )
     rows = sample.checked
     labels = sample.labels[rows]
-    strength, linear = check_linear(sample, seed)
+    candidates = [(strength, check_linear(sample, strength, seed)) for strength in STRENGTHS]
+    strength, linear = min(candidates, key=lambda pair: float(log_loss(pair[1][rows], labels).mean()))
     alone = log_loss(best.margins[rows], labels)
     mixed = [log_loss((1 - w) * best.margins[rows] + w * linear[rows], labels) for w in WEIGHTS]
     place = int(np.argmin([loss.mean() for loss in mixed]))
