@@ -316,6 +316,7 @@ class Builder:
                 "InstanceCount": self.training_instances,
                 "VolumeSizeInGB": 50,
             },
+            "EnableInterContainerTrafficEncryption": True,  # several hosts tell each other sums of labels
             "CheckpointConfig": {"S3Uri": checkpoints, "LocalPath": f"{ML_DIR}/checkpoints"},
             "StoppingCondition": {"MaxRuntimeInSeconds": 6 * 3600},
         }

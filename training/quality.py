@@ -120,7 +120,7 @@ def paired_bootstrap(first: Scores, second: Scores, labels: Labels, seed: int) -
             continue  # nothing to rank in this one
         before, after = (weighted_average_precision(labels[order], weights[order]) for order in orders)
         found.append(after - before)
-    low, high = np.quantile(found or [0.0], [0.025, 0.975])
+    low, high = np.quantile(found, [0.025, 0.975])
     return float(low), float(high)
 
 
