@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import boto3
@@ -69,9 +70,11 @@ def follow(
     session: boto3.Session, arn: str, show: Callable[[ExecutionState], None], poll_seconds: float = 0.5
 ) -> ExecutionState:
     """Show an execution until it is in a final state; polls slow down to 15 s while nothing changes."""
-    wait, before = poll_seconds, ""
+    client, wait, before = session.client("sagemaker"), poll_seconds, ""
+    ended: dict[str, StepState] = {}
     while True:
-        state = read_execution(session, arn)
+        state = read_execution(client, arn, ended)
+        ended = {step.name: step for step in state.steps if step.status == "Succeeded"}
         show(state)
         if state.status in FINAL_STATES:
             return state
@@ -87,14 +90,14 @@ def stop(session: boto3.Session, arn: str, poll_seconds: float = 0.5) -> Executi
     return follow(session, arn, lambda _: None, poll_seconds)
 
 
-def read_execution(session: boto3.Session, arn: str) -> ExecutionState:
-    """Read an execution and its steps."""
-    client = session.client("sagemaker")
+def read_execution(client: Any, arn: str, ended: Mapping[str, StepState] = MappingProxyType({})) -> ExecutionState:
+    """Read an execution and its steps; of those known to have ``ended``, by name, nothing is asked again."""
     execution = client.describe_pipeline_execution(PipelineExecutionArn=arn)
     pages = client.get_paginator("list_pipeline_execution_steps").paginate(
         PipelineExecutionArn=arn, SortOrder="Ascending"
     )
-    steps = [read_step(client, step) for page in pages for step in page["PipelineExecutionSteps"]]
+    listed = [step for page in pages for step in page["PipelineExecutionSteps"]]
+    steps = [ended.get(step["StepName"]) or read_step(client, step) for step in listed]
     end = execution["LastModifiedTime"] if execution["PipelineExecutionStatus"] in FINAL_STATES else datetime.now(UTC)
     return ExecutionState(
         arn=arn,

@@ -79,7 +79,7 @@ def read_named(name: str) -> ExecutionState:
     from pseg.aws_executions import find_execution, read_execution
 
     session = boto3.Session()
-    return read_execution(session, find_execution(session, name))
+    return read_execution(session.client("sagemaker"), find_execution(session, name))
 
 
 def choose_step(state: ExecutionState, name: str | None) -> StepState:

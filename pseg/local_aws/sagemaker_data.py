@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import tarfile
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+KEPT_BYTES = 100_000
+
 
 class JobFailed(Exception):
     """A job that ends as Failed; the text is its FailureReason."""
@@ -22,12 +25,13 @@ class JobFailed(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """One object that a job reads; ``relative`` is its path below the input."""
+    """One object that a job reads; ``relative`` is its path below the input, ``etag`` is its version's."""
 
     bucket: str
     key: str
     relative: str
     size: int
+    etag: str = ""
 
     @property
     def uri(self) -> str:
@@ -77,19 +81,19 @@ def prefix_sources(s3: Any, uri: str) -> list[Source]:
             if not key.endswith("/"):
                 folder = prefix.rstrip("/") + "/" if prefix and key.startswith(prefix.rstrip("/") + "/") else ""
                 start = len(folder) if folder else prefix.rfind("/") + 1
-                found.append(Source(bucket, key, key[start:], entry["Size"]))
+                found.append(Source(bucket, key, key[start:], entry["Size"], entry["ETag"]))
     return found
 
 
 def manifest_sources(s3: Any, uri: str) -> list[Source]:
     """Objects that a manifest names."""
     bucket, key = split_uri(uri)
-    head, *names = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    base_bucket, base = split_uri(head["prefix"])
+    first, *names = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    base_bucket, base = split_uri(first["prefix"])
     found = []
     for name in sorted(names):
-        size = s3.head_object(Bucket=base_bucket, Key=base + name)["ContentLength"]
-        found.append(Source(base_bucket, base + name, name, size))
+        head = s3.head_object(Bucket=base_bucket, Key=base + name)
+        found.append(Source(base_bucket, base + name, name, head["ContentLength"], head["ETag"]))
     return found
 
 
@@ -98,8 +102,8 @@ def shard(found: list[Source], distribution: str | None, index: int, count: int)
     return found[index::count] if distribution == "ShardedByS3Key" else found
 
 
-def download(s3: Any, found: list[Source], folder: Path) -> None:
-    """Bring objects into a folder, each at its relative path."""
+def download(s3: Any, found: list[Source], folder: Path, kept: dict[Source, bytes]) -> None:
+    """Bring objects into a folder, each at its relative path; small ones, as code is, are ``kept`` for the next job."""
     folder.mkdir(parents=True, exist_ok=True)
     for source in found:
         target = (folder / source.relative).resolve()
@@ -107,7 +111,14 @@ def download(s3: Any, found: list[Source], folder: Path) -> None:
             raise JobFailed(f"ClientError: Data download failed: the key of {source.uri} leaves its input folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            s3.download_file(source.bucket, source.key, str(target))
+            if source not in kept:
+                body = s3.get_object(Bucket=source.bucket, Key=source.key)["Body"]
+                if not source.etag or source.size > KEPT_BYTES:
+                    with target.open("wb") as file:
+                        shutil.copyfileobj(body, file)
+                    continue
+                kept[source] = body.read()
+            target.write_bytes(kept[source])
         except (ClientError, BotoCoreError, OSError) as error:
             raise JobFailed(f"ClientError: Data download failed: {source.uri}: {error}") from error
 

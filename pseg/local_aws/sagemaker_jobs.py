@@ -128,6 +128,7 @@ class Jobs:
         self.logs = logs
         self.running: dict[str, Job] = {}
         self.by_arn: dict[str, Job] = {}
+        self.kept: dict[data.Source, bytes] = {}
         self.lock = threading.Lock()
         sagemaker.aws.on_close.append(self.close)
         sagemaker.aws.busy_checks.append(lambda: bool(self.running))
@@ -427,7 +428,7 @@ def run_processing(jobs: Jobs, job: Job) -> None:
         found = data.sources(s3, source["S3Uri"], source["S3DataType"])
         for index, host in enumerate(hosts):
             part = data.shard(found, source.get("S3DataDistributionType"), index, len(hosts))
-            data.download(s3, part, host.path(source["LocalPath"]))
+            data.download(s3, part, host.path(source["LocalPath"]), jobs.kept)
     network = not request.get("NetworkConfig", {}).get("EnableNetworkIsolation")
     specification = request["AppSpecification"]
     for host in hosts:
@@ -484,7 +485,7 @@ def run_training(jobs: Jobs, job: Job) -> None:
     started, final = time.monotonic(), "Failed"
     try:
         enter(job, "Downloading", "Downloading input data")
-        channels = download_channels(s3, request, hosts)
+        channels = download_channels(jobs, s3, request, hosts)
         download_checkpoints(s3, request, hosts)
         enter(job, "Training", "Training image runs")
         specification = request["AlgorithmSpecification"]
@@ -530,7 +531,7 @@ def enter(job: Job, status: str, message: str) -> None:
     job.record["SecondaryStatus"] = status
 
 
-def download_channels(s3: Any, request: Record, hosts: list[Host]) -> dict[str, dict[str, str]]:
+def download_channels(jobs: Jobs, s3: Any, request: Record, hosts: list[Host]) -> dict[str, dict[str, str]]:
     """Bring all channels to all hosts; the content of inputdataconfig.json."""
     described = {}
     for channel in request.get("InputDataConfig", []):
@@ -539,7 +540,7 @@ def download_channels(s3: Any, request: Record, hosts: list[Host]) -> dict[str, 
         found = data.sources(s3, source["S3Uri"], source["S3DataType"])
         for index, host in enumerate(hosts):
             part = data.shard(found, distribution, index, len(hosts))
-            data.download(s3, part, host.ml / "input" / "data" / channel["ChannelName"])
+            data.download(s3, part, host.ml / "input" / "data" / channel["ChannelName"], jobs.kept)
         mode = channel.get("InputMode") or request["AlgorithmSpecification"]["TrainingInputMode"]
         described[channel["ChannelName"]] = {
             "TrainingInputMode": mode,
@@ -575,7 +576,7 @@ def download_checkpoints(s3: Any, request: Record, hosts: list[Host]) -> None:
         if folder := checkpoint_folder(request, host):
             folder.mkdir(parents=True, exist_ok=True)
             uri = request["CheckpointConfig"]["S3Uri"].rstrip("/") + "/"
-            data.download(s3, data.sources(s3, uri, required=False), folder)
+            data.download(s3, data.sources(s3, uri, required=False), folder, {})
 
 
 def upload_checkpoints(s3: Any, request: Record, hosts: list[Host]) -> None:

@@ -130,7 +130,7 @@ def run_transform(jobs: Jobs, job: Job, container: dict[str, Any]) -> None:
     results = job.folder / "out"
     try:
         for host in hosts:
-            data.download(s3, archive, host.ml.parent)
+            data.download(s3, archive, host.ml.parent, {})
             data.unpack(host.ml.parent / "model.tar.gz", host.ml / "model", container["ModelDataUrl"])
             environment = jobs.environment(
                 host, {**variables, "SAGEMAKER_BATCH": "true"}, network=not container["Isolated"]

@@ -130,6 +130,19 @@ def test_prefix_is_a_string_prefix_and_a_manifest_names_its_objects(account: Acc
     assert account.keys("out/manifest/") == ["out/manifest/a/1", "out/manifest/c"]
 
 
+@pytest.mark.parametrize("size", [3, 200_000], ids=["small", "large"])
+def test_job_reads_what_lies_in_s3_now_not_what_an_earlier_job_read(account: Account, size: int) -> None:
+    source = {"in": f"s3://{account.bucket}/changing-{size}/"}
+    for number, text in enumerate(("a" * size, "b" * size)):
+        account.put(f"changing-{size}/x", text)
+        name = f"changing-{size}-{number}"
+        assert account.run("Processing", account.processing(name, COPY, source))["ProcessingJobStatus"] == "Completed"
+        assert account.get(f"out/{name}/x") == text.encode()
+    account.s3.delete_object(Bucket=account.bucket, Key=f"changing-{size}/x")
+    gone = account.run("Processing", account.processing(f"changing-{size}-2", COPY, source))
+    assert "No S3 objects found" in gone["FailureReason"]
+
+
 def test_several_instances_share_a_sharded_input(account: Account) -> None:
     for index in range(5):
         account.put(f"shards/{index}", str(index))
