@@ -1,6 +1,6 @@
 """One booster from more rows than should be in memory at once: on one host or several, and on again after a stop.
 
-Rows come as batches and stay as bins of one byte; where even these are too many they lie on the job's volume. Several
+Rows come as batches and stay as bins; where even these are too many they lie on the job's volume. Several
 hosts each bring their own rows and grow the same trees (XGBoost's collective adds up what the nodes hold).
 """
 
@@ -25,7 +25,9 @@ from training.hosts import share
 from training.rows import Rows
 from training.trees import COMMON, MAX_ROUNDS, PATIENCE_ROUNDS, Parameters, feature_types
 
-BYTES_PER_VALUE = 6  # of XGBoost's bins with missing values: four for the place, one by column, some for sketching
+# Four of the value, kept while it is binned; six of XGBoost's bins with missing values: four for the place, one by
+# column, some for sketching.
+BYTES_PER_VALUE = 10
 CHECKPOINT_ROUNDS = 10
 KEPT = 2
 
@@ -33,12 +35,13 @@ logger = logging.getLogger(__name__)
 
 
 class Batches(xgb.DataIter):
-    """One part of the rows as XGBoost asks for them, several times over."""
+    """One part of the rows as XGBoost asks for them, four times over: read once where their bins fit in memory."""
 
     def __init__(self, rows: Rows, part: str, cache: Path | None) -> None:
         self.rows, self.part = rows, part
         self.kinds = feature_types(rows.table)
-        self.left = rows.read(part)
+        self.kept = None if cache else list(rows.read(part))
+        self.reset()
         super().__init__(cache_prefix=str(cache / part) if cache else None)
 
     def next(self, input_data: Callable[..., None]) -> bool:
@@ -51,7 +54,7 @@ class Batches(xgb.DataIter):
 
     def reset(self) -> None:
         """Begin anew."""
-        self.left = self.rows.read(self.part)
+        self.left = self.rows.read(self.part) if self.kept is None else iter(self.kept)
 
 
 def bin_rows(rows: Rows, part: str, cache: Path | None, reference: xgb.DMatrix | None = None) -> xgb.DMatrix:
