@@ -64,7 +64,7 @@ def test_key_more_less_or_of_another_type_is_refused_by_name(doorway: type, data
     name = data.draw(st.sampled_from([each for each, hint in hints.items() if hint is not Any]))
     with pytest.raises(ValueError, match="the document has unknown keys: colour"):
         read_document(doorway, document | {"colour": "red"})
-    with pytest.raises(ValueError, match=rf"^{name}( must be | has unknown keys)"):
+    with pytest.raises(ValueError, match=rf"^{name}(\.colour)?( must be | has unknown keys)"):
         read_document(doorway, document | {name: 5 if get_origin(hints[name]) is dict else {"colour": {}}})
     del document[fields(doorway)[0].name]
     with pytest.raises(ValueError, match=f"the document lacks {fields(doorway)[0].name}"):

@@ -274,7 +274,7 @@ def test_events_after_the_date_are_not_used_and_counted(tmp_path: Path) -> None:
         .head(7)
         .assign(
             customer_key=["only-later"] * 3 + tables["events"]["customer_key"].tolist()[:4],
-            event_time=pd.Timestamp("2300-01-01", tz="UTC"),
+            event_time=pd.Timestamp("2200-01-01", tz="UTC"),
         )
     )
     write_table(tmp_path / "input", "events", pd.concat([tables["events"], later]))
@@ -287,7 +287,7 @@ def test_one_event_from_the_future_does_not_hide_that_the_others_end_early(tmp_p
     tables = write_inputs(tmp_path / "input")
     events = tables["events"]
     known = events[events["event_time"].dt.date <= AS_OF - timedelta(days=15)]
-    future = known.tail(1).assign(event_time=pd.Timestamp("2300-01-01", tz="UTC"))
+    future = known.tail(1).assign(event_time=pd.Timestamp("2200-01-01", tz="UTC"))
     write_table(tmp_path / "input", "events", pd.concat([known, future]))
     with pytest.raises(ContractError, match="the events end on"):
         build(tmp_path)
