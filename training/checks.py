@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from contracts.evaluation import ALL_SCORES, Check, Interval, Shift
 from contracts.run_settings import Goal, Training
 from contracts.training_facts import TrainingFacts
-from training.drift import BINS, SOME
+from training.drift import BINS, allowed
 
 LEAK_AUC = 0.80
 SHUFFLED_MARGIN = 0.03
@@ -262,8 +262,7 @@ def check_drift(shifts: Sequence[Shift], facts: TrainingFacts, tested: Tested, m
         at_most(
             "drift_of_scores",
             scores,
-            # twice what chance gives on average (Yurdakul and Naranjo, Statistical properties of the PSI, 2020)
-            SOME + 2 * (BINS - 1) * (1 / facts.checked + 1 / tested.people),
+            allowed(BINS, facts.checked, tested.people),
             "Today's customers score like those learned from",
             advice=f"Today's customers score otherwise than those learned from.{cause}",
             is_warning=True,

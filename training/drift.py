@@ -102,20 +102,33 @@ def psi(then: tuple[float, ...], now: tuple[float, ...]) -> float:
     return float(((second - first) * np.log(second / first)).sum())
 
 
-def state_of(index: float) -> str:
+def allowed(bins: int, *rows: int) -> float:
+    """Return up to what index nothing need be said of two lists of shares, each of so many rows.
+
+    Notes
+    -----
+    Twice what chance gives on average comes on top of ``SOME`` (Yurdakul and Naranjo, Statistical properties of the
+    PSI, 2020).
+    """
+    return SOME + 2 * (bins - 1) * sum(1 / max(count, 1) for count in rows)
+
+
+def state_of(index: float, limit: float) -> str:
     """Say how a shift looks: ok or watch. None alone stops a model: a cohort that grows older moves, and rightly."""
-    return "watch" if index > SOME else "ok"
+    return "watch" if index > limit else "ok"
 
 
 def compare(
     then: tuple[Distribution, ...],
     matrix: npt.NDArray[np.float32],
     table: FeatureTable,
+    rows: int,
     unknown: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Shift]:
     """Compare today's rows with the distributions of training, feature by feature, with cause and owner.
 
-    ``unknown`` tells the share of rows with an unknown category, as ``shares_unknown`` does.
+    ``rows`` is how many were learned from; ``unknown`` tells the share of today's rows with an unknown category, as
+    ``shares_unknown`` does.
     """
     by_name = {distribution.name: distribution for distribution in then}
     shifts = []
@@ -126,10 +139,10 @@ def compare(
             shares = shares_of_numbers(values, before.edges)
         else:
             shares = shares_of_codes(values, feature, before.categories, unknown.get(feature.name, 0.0))
-        index = psi(before.shares, shares)
-        cause = cause_of(before, shares, unknown.get(feature.name, 0.0)) if index > SOME else ""
+        index, limit = psi(before.shares, shares), allowed(len(shares), rows, len(matrix))
+        cause = cause_of(before, shares, unknown.get(feature.name, 0.0)) if index > limit else ""
         gone = shares[-1] + unknown.get(feature.name, 0.0) - before.shares[-1]  # to the model both are missing
-        shifts.append(Shift(feature.name, feature.party, index, state_of(index), cause, gone))
+        shifts.append(Shift(feature.name, feature.party, index, state_of(index, limit), cause, gone))
     return shifts
 
 

@@ -46,7 +46,7 @@ from contracts.segment_file import ENDPOINT_COLUMNS, score_column
 from contracts.training_facts import TrainingFacts, read_training_facts, share_in
 from inference.handler import CONTENT_TYPE, Model, model_fn, transform_fn
 from training.checks import Rival, Split, Tested, check_champion, check_data, check_drift, check_leaks, check_quality
-from training.drift import SOME, compare, psi, shares_of_numbers, shares_unknown, state_of
+from training.drift import BINS, allowed, compare, psi, shares_of_numbers, shares_unknown, state_of
 from training.explain import find_traits, measure_strengths
 from training.quality import (
     Labels,
@@ -214,13 +214,14 @@ def measure_shifts(
     if today is not None:
         found.append(psi(before, shares_of_numbers(model.ensemble.predict(matrix), edges)))
     index = max(found)
-    shifts = compare(facts.distributions, matrix, model.table, unknown)
+    shifts = compare(facts.distributions, matrix, model.table, facts.checked, unknown)
     shifts = [shift for shift in shifts if shift.name not in facts.left_out]
     moved = max(shifts, key=lambda shift: shift.psi, default=None)
-    cause = f"{moved.name} moved most: {moved.cause}" if moved and moved.cause and index > SOME else ""
+    limit = allowed(BINS, facts.checked, len(part.scores))
+    cause = f"{moved.name} moved most: {moved.cause}" if moved and moved.cause and index > limit else ""
     places = [place for place, feature in enumerate(model.table.features) if feature.party == "partner"]
     matched = float((~np.isnan(matrix[:, places])).any(axis=1).mean()) if places and len(matrix) else None
-    return [Shift(ALL_SCORES, "", index, state_of(index), cause), *shifts], matched
+    return [Shift(ALL_SCORES, "", index, state_of(index, limit), cause), *shifts], matched
 
 
 def read_split(folder: Path, label: str, test: pa.Table) -> Split:

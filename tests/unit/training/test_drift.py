@@ -25,6 +25,7 @@ def shift(then: Sequence[str | None], now: Sequence[str | None]) -> Shift:
         measure_distributions(encode(rows, table, where="rows"), table),
         matrix,
         table,
+        len(then),
         shares_unknown(today, matrix, table),
     )
     return found
@@ -56,3 +57,11 @@ def test_what_has_gone_missing_is_said_to_be_missing() -> None:
     found = shift(["gold", "silver"] * 500, ["gold", None] * 500)
     assert found.cause.startswith("missing in 0% of the rows then, in 50% now")
     assert found.newly_missing == 0.5
+
+
+def test_what_chance_moves_between_few_rows_is_nothing_to_watch() -> None:
+    draws = [np.random.default_rng(seed).choice(NAMES[:12], (2, 150)).tolist() for seed in range(40)]
+    found = [shift(then, now) for then, now in draws]
+    assert max(found, key=lambda each: each.psi).psi > 0.10
+    assert sum(each.state == "watch" for each in found) <= 2
+    assert shift(["c00", "c01"] * 75, ["c00", "c00", "c00", "c01"] * 40).state == "watch"
