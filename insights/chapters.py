@@ -24,7 +24,6 @@ from insights.wording import exact, listed, of_every, percent, user
 CHANNELS = {"EMAIL": "e-mail", "SMS": "SMS", "VOICE": "phone", "PUSH": "push message", "CUSTOM": "custom channel"}
 STATE_ORDER = {"stop": 0, "watch": 1, "ok": 2}
 MAX_LINES = 5
-SCORE_SHIFT = 0.10
 
 
 @dataclass(frozen=True)
@@ -215,7 +214,7 @@ def view_reach(key: str, evaluation: Evaluation, published: SegmentManifest | No
     words = evaluation.words
     return ReachView(
         is_expected=is_expected,
-        has_moved=any(shift.name == ALL_SCORES and shift.psi > SCORE_SHIFT for shift in evaluation.shifts),
+        has_moved=any(shift.name == ALL_SCORES and shift.state == "watch" for shift in evaluation.shifts),
         cuts=cuts,
         rows=reach.table_rows(cuts, starts),
         presets=reach.presets(cuts, starts),
