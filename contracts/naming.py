@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+NEW_QUERY = "none"  # value of the pipeline parameter QueryResultUri: a parameter can't be empty
+
 
 def camel(name: str) -> str:
     """Write a goal's name as step and parameter names take it: ``big_spender`` becomes ``BigSpender``."""

@@ -13,7 +13,7 @@ from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
 from contracts.model_card import FILE_NAME, describe_goal, plan_card, to_json
-from contracts.naming import camel, package_group
+from contracts.naming import NEW_QUERY, camel, package_group
 from contracts.run_settings import Goal, RunSettings
 from pipelines.steps import CACHE, JOB_RETRIES, SERVICE_RETRIES, RequestStep
 
@@ -27,7 +27,6 @@ MODEL_ENVIRONMENT = {
 }
 TRAINING_METRICS = ("folds", "rounds", "members", "linear_percent")
 SHARD_TYPE = "application/x-parquet"
-NEW_QUERY = "none"  # processing.query_clean_rooms knows the same word; a parameter can't be empty
 UNDATED = "undated"  # likewise processing.build_features
 
 

@@ -1,4 +1,4 @@
-"""Which steps of a definition come after a step: what a selective execution has to run again. Pure; reads only JSON."""
+"""What a selective execution has to run again, and what it takes from another one. Pure; reads only JSON."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from contracts.errors import SettingsError
 
 REFERENCE = re.compile(r"Steps\.([A-Za-z0-9-]+)\.")
+PARAMETER = re.compile(r"Parameters\.([A-Za-z0-9]+)")
 
 
 def steps_from(definition: str, first: str) -> list[str]:
@@ -23,7 +24,7 @@ def steps_from(definition: str, first: str) -> list[str]:
     SettingsError
         If there is no such step.
     """
-    needs = dict(read_needs(json.loads(definition)["Steps"], ""))
+    needs = read_needs(definition)
     if first not in needs:
         raise SettingsError(f"there is no step {first}", where="--from-step", fix=f"one of: {', '.join(sorted(needs))}")
     chosen = {first}
@@ -34,12 +35,26 @@ def steps_from(definition: str, first: str) -> list[str]:
     return [name for name in needs if name in chosen]
 
 
-def read_needs(steps: list[dict[str, Any]], condition: str) -> Iterator[tuple[str, set[str]]]:
-    """Yield each step with the steps that it needs; a step behind a condition needs the condition."""
+def read_needs(definition: str) -> dict[str, set[str]]:
+    """Return for each step the steps that it needs; a step behind a condition needs the condition."""
+    return {
+        step["Name"]: set(REFERENCE.findall(own))
+        | set(step.get("DependsOn") or [])
+        | ({condition} if condition else set())
+        for step, own, condition in walk(json.loads(definition)["Steps"], "")
+    }
+
+
+def read_parameters(definition: str) -> dict[str, set[str]]:
+    """Return for each step the pipeline parameters that it reads."""
+    return {step["Name"]: set(PARAMETER.findall(own)) for step, own, _ in walk(json.loads(definition)["Steps"], "")}
+
+
+def walk(steps: list[dict[str, Any]], condition: str) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Yield each step, its own arguments as text, and the condition that it stands behind (empty: none)."""
     for step in steps:
         arguments = step.get("Arguments", {})
-        own = arguments.get("Conditions", []) if step["Type"] == "Condition" else arguments
-        before = set(REFERENCE.findall(json.dumps(own))) | set(step.get("DependsOn") or [])
-        yield step["Name"], before | ({condition} if condition else set())
-        if step["Type"] == "Condition":
-            yield from read_needs(arguments.get("IfSteps", []) + arguments.get("ElseSteps", []), step["Name"])
+        is_condition = step["Type"] == "Condition"
+        yield step, json.dumps(arguments.get("Conditions", []) if is_condition else arguments), condition
+        if is_condition:
+            yield from walk(arguments.get("IfSteps", []) + arguments.get("ElseSteps", []), step["Name"])

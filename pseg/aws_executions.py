@@ -248,6 +248,17 @@ def executions_of(session: boto3.Session, pipeline: str) -> Iterator[str]:
             yield summary["PipelineExecutionArn"]
 
 
+def succeeded_steps(session: boto3.Session, arn: str) -> set[str]:
+    """Name the steps that an execution itself ran, or found in the cache, to their end."""
+    pages = session.client("sagemaker").get_paginator("list_pipeline_execution_steps")
+    return {
+        step["StepName"]
+        for page in pages.paginate(PipelineExecutionArn=arn)
+        for step in page["PipelineExecutionSteps"]
+        if step["StepStatus"] == "Succeeded" and "SelectiveExecutionResult" not in step
+    }
+
+
 def parameters_of(session: boto3.Session, arn: str) -> dict[str, str]:
     """Return the parameters that an execution was started with, defaults among them."""
     pages = session.client("sagemaker").get_paginator("list_pipeline_parameters_for_execution")

@@ -7,14 +7,17 @@ import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 from contracts.errors import SettingsError
-from pseg.console import working
+from contracts.naming import NEW_QUERY
+from pseg.console import say, working
 
 if TYPE_CHECKING:
+    from boto3 import Session
     from sagemaker.mlops.workflow.pipeline import Pipeline
 
     from pseg.project import Project
 
 Kind = Literal["train", "score"]
+MACHINES = ("InstanceType", "InstanceCount")
 
 
 def make_pipeline(project: Project, kind: Kind, role: str) -> Pipeline:
@@ -44,12 +47,12 @@ def start_pipeline(project: Project, kind: Kind, role: str, parameters: dict[str
     """Create or update a pipeline and start it; return the execution's ARN.
 
     With ``from_step`` only that step and what comes after it run again; what comes before, and the parameters that are
-    not given, are those of the pipeline's latest execution.
+    not given, are those of the pipeline's latest execution that has them.
 
     Raises
     ------
     SettingsError
-        If there is no such step, or no execution to go on from.
+        If there is no such step, or no execution to go on from with these parameters.
     """
     name = f"{project.name}-{kind}"
     with warnings.catch_warnings():
@@ -81,7 +84,7 @@ def check_parameters(pipeline: Pipeline, given: dict[str, Any]) -> None:
         is_count = known[name].parameter_type.value == "Integer"
         if is_count and not (str(value).isdigit() and 1 <= int(value) <= 100):
             raise SettingsError(f"{name} = {value!r} is no count", where="--set", fix="a whole number from 1 to 100")
-        if name == "QueryResultUri" and not str(value).startswith("s3://") and value != "none":
+        if name == "QueryResultUri" and not str(value).startswith("s3://") and value != NEW_QUERY:
             raise SettingsError(
                 f"{value!r} is not an s3:// address",
                 where=name,
@@ -89,19 +92,78 @@ def check_parameters(pipeline: Pipeline, given: dict[str, Any]) -> None:
             )
 
 
-def select_from(pipeline: Pipeline, from_step: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return what the SDK's ``start`` takes to run a step and all after it on the results of the latest execution."""
+def select_from(pipeline: Pipeline, from_step: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what the SDK's ``start`` takes to run a step and all after it on the results of an earlier execution.
+
+    Raises
+    ------
+    SettingsError
+        If no execution has the results, or a step whose result is taken over reads a parameter that is other now.
+    """
     from sagemaker.mlops.workflow.selective_execution_config import SelectiveExecutionConfig
 
-    from pipelines.downstream import steps_from
-    from pseg.aws_executions import executions_of, parameters_of
+    from pipelines.downstream import read_needs, steps_from
+    from pseg.aws_executions import parameters_of
 
-    selected = steps_from(pipeline.definition(), from_step)
+    definition = pipeline.definition()
+    selected = steps_from(definition, from_step)
+    needs = read_needs(definition)
     session = pipeline.sagemaker_session.boto_session
-    arn = next(executions_of(session, pipeline.name), None)
-    if arn is None:
-        raise SettingsError(
-            f"{pipeline.name} was never started", where="--from-step", fix="start it once without --from-step"
-        )
+    arn = find_source(session, pipeline.name, set().union(*(needs[name] for name in selected)) - set(selected))
+    before = parameters_of(session, arn)
+    refuse_changed(definition, selected, before, given, arn)
+    for parameter in pipeline.parameters:
+        default = getattr(parameter, "default_value", None)
+        kept = before.get(parameter.name)
+        if default is not None and parameter.name not in given and kept not in (None, str(default)):
+            say(f"{parameter.name} = {kept}, as in execution {arn.rsplit('/', 1)[-1]}; project.toml says {default}")
     config = SelectiveExecutionConfig(selected_steps=selected, source_pipeline_execution_arn=arn)
-    return {"parameters": parameters_of(session, arn) | parameters, "selective_execution_config": config}
+    return {"parameters": before | given, "selective_execution_config": config}
+
+
+def find_source(session: Session, name: str, needed: set[str]) -> str:
+    """Return the newest execution of a pipeline in which the needed steps succeeded.
+
+    Raises
+    ------
+    SettingsError
+        If there is none.
+    """
+    from pseg.aws_executions import executions_of, succeeded_steps
+
+    missing: set[str] = set()
+    for place, arn in enumerate(executions_of(session, name)):
+        lacks = needed - succeeded_steps(session, arn)
+        if not lacks:
+            if place:
+                say(f"goes on from execution {arn.rsplit('/', 1)[-1]}: later ones lack {', '.join(sorted(missing))}")
+            return arn
+        missing = missing or lacks
+    lacking = f"no execution of {name} has what comes before: {', '.join(sorted(missing))}"
+    raise SettingsError(
+        lacking if missing else f"{name} was never started",
+        where="--from-step",
+        fix="start it once without --from-step",
+    )
+
+
+def refuse_changed(
+    definition: str, selected: list[str], before: dict[str, str], given: dict[str, Any], source: str
+) -> None:
+    """Refuse a parameter that is other than before, where a step reads it whose result is taken from before.
+
+    Machines may change: they change no result.
+    """
+    from pipelines.downstream import read_parameters
+
+    for step, reads in read_parameters(definition).items():
+        for name in sorted(reads & set(given)):
+            if step in selected or name.endswith(MACHINES) or str(given[name]) == before.get(name):
+                continue
+            raise SettingsError(
+                f"{name} can't change in a run that begins after {step}",
+                where="--from-step",
+                why=f"{step} reads it, and its result would be that of execution {source.rsplit('/', 1)[-1]}, where it "
+                f"was {before.get(name, 'not there')}",
+                fix=f"--from-step {step}, or no --from-step",
+            )

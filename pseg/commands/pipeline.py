@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contracts.errors import SettingsError
+from contracts.naming import NEW_QUERY, package_parameter
 from pseg.commands import pipeline_status
 from pseg.commands.estimate import Rows
 from pseg.commands.options import AsJson, PipelineArgument, ProjectArgument, ProjectOption, Yes
@@ -90,7 +91,7 @@ def start(
     as_of: Annotated[str | None, typer.Option(help="Day to score as of, YYYY-MM-DD.")] = None,
     from_step: Annotated[
         str,
-        typer.Option(help="Run again from this step on; what comes before is the latest execution's: no new query."),
+        typer.Option(help="Run again from this step on; what comes before is an earlier execution's: no new query."),
     ] = "",
     query_result_uri: Annotated[
         str,
@@ -112,7 +113,8 @@ def start(
     In an AWS account the query and the jobs are billed: you are asked first, or agree with --yes. If project.toml has a
     [budget] and the run is likely to cost more, nothing is started; --rows is for tables that are no local files.
 
-    With --from-step the latest execution's results are used for what comes before, so that no new query is paid for.
+    With --from-step the results of the latest execution that has them are used for what comes before, so that no new
+    query is paid for. A parameter that those results depend on can't change then.
 
     Example: pseg pipeline start cdnow-score --project examples/cdnow --as-of 1998-06-30
 
@@ -140,9 +142,11 @@ def start(
     given = parse_parameters(parameters or [])
     given |= {"AsOf": parse_day(as_of).isoformat()} if as_of else {}
     given |= {"QueryResultUri": query_result_uri} if query_result_uri else {}
-    if kind == "score":
-        given |= approved_parameters(session, opened.name, [goal.name for goal in opened.goals])
-    has_query = not (from_step and from_step != "QueryCleanRooms") and not query_result_uri
+    if kind == "score":  # a model that is named is used; Publish refuses one that is not approved
+        open_goals = [goal.name for goal in opened.goals if package_parameter(goal.name) not in given]
+        given |= approved_parameters(session, opened.name, open_goals)
+    is_new = given.get("QueryResultUri", NEW_QUERY) == NEW_QUERY and from_step in ("", "QueryCleanRooms")
+    has_query = opened.has_partner and is_new
     cost = expect_cost(opened, kind, has_query, rows)
     jobs = f"{'Clean Rooms query and its ' if has_query else ''}SageMaker jobs"
     ask_before_billing(f"{name}: its {jobs}{cost}", yes)
@@ -161,7 +165,7 @@ def start(
         log = read_log(session, state.failed_step) if state.failed_step else []
         show_failure(state, log, as_json, opened.output_dir, "pipeline.start")
         raise typer.Exit(EXIT_NO)
-    manifests = fetch_results(session, opened, state.execution_id).manifests
+    manifests = fetch_results(session, opened, state.execution_id).manifests if has_report(state) else ()
     if as_json:
         print_json("pipeline.start", {"execution": arn, "status": state.status, "output": str(opened.output_dir)})
         return

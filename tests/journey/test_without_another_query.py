@@ -77,6 +77,48 @@ def test_from_a_step_on_runs_that_and_what_follows_and_no_query(
     assert "there is no step TrainBy" in unknown.stderr
 
 
+def test_from_a_step_on_goes_back_to_the_execution_that_has_the_results(project: Path, pseg: Pseg) -> None:
+    done = pseg("pipeline", "start", "again-train", "--project", str(project), "--from-step", "PublishBuy")
+    assert done.returncode == 0, done.stderr
+    assert "goes on from execution" in done.stderr
+    assert "later ones lack BuildFeatures" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "step"),
+    [
+        (("--from-step", "PublishBuy", "--as-of", "2026-05-01"), "BuildFeatures"),
+        (("--from-step", "BuildFeatures", "--query-result-uri", "s3://pseg-again-data/other/"), "QueryCleanRooms"),
+    ],
+    ids=["date", "query result"],
+)
+def test_parameter_of_a_step_that_is_not_repeated_can_not_change(
+    project: Path, pseg: Pseg, options: tuple[str, ...], step: str
+) -> None:
+    done = pseg("pipeline", "start", "again-train", "--project", str(project), "--no-wait", *options)
+    assert done.returncode == 2
+    assert f"can't change in a run that begins after {step}" in done.stderr
+    assert f"--from-step {step}" in done.stderr
+
+
+def test_model_that_is_named_scores_and_its_scores_are_published_under_no_other_name(
+    project: Path, pseg: Pseg, exports: dict[str, str]
+) -> None:
+    packages = client(exports, "sagemaker").list_model_packages(
+        ModelPackageGroupName="again--buy", SortOrder="Ascending"
+    )
+    first = packages["ModelPackageSummaryList"][0]["ModelPackageArn"]
+    for version in ("1", "2"):
+        assert pseg("model", "approve", "buy", "--version", version, "--project", str(project)).returncode == 0
+    score = ("pipeline", "start", "again-score", "--project", str(project))
+    done = pseg(*score, "--set", f"BuyModelPackageArn={first}")
+    assert done.returncode == 0, done.stderr
+    assert first in done.stdout
+    published = pseg(*score, "--from-step", "PublishBuy")
+    assert published.returncode == 2
+    assert "BuyModelPackageArn can't change in a run that begins after CreateModelBuy" in published.stderr
+
+
 def test_result_that_is_paid_for_is_read_instead_of_a_new_query(
     project: Path, pseg: Pseg, exports: dict[str, str]
 ) -> None:
