@@ -181,3 +181,23 @@ def test_start_says_what_it_is_likely_to_cost_before_it_asks(tmp_path: Path) -> 
     done = pseg(tmp_path, "pipeline", "start", "spring-train", "--project", str(folder), "--json", **NOWHERE)
     assert done.returncode == 2, done.stderr
     assert "about $1." in json.dumps(json.loads(done.stdout)["error"])
+
+
+@pytest.mark.parametrize(
+    ("options", "is_query"),
+    [
+        (("--query-result-uri", "none"), True),
+        (("--set", "QueryResultUri=s3://bucket/run/query_result/"), False),
+        (("--query-result-uri", "s3://bucket/run/query_result/"), False),
+        (("--from-step", "TrainBuy"), False),
+    ],
+    ids=["none means a new one", "by name", "by option", "later step"],
+)
+def test_start_asks_about_the_query_that_it_would_run_and_no_other(
+    tmp_path: Path, options: tuple[str, str], is_query: bool
+) -> None:
+    folder = write_project(tmp_path / "spring", customers=30)
+    start = ("pipeline", "start", "spring-train", "--project", str(folder), "--json")
+    done = pseg(tmp_path, *start, *options, **NOWHERE)
+    assert done.returncode == 2, done.stderr
+    assert ("Clean Rooms query" in json.dumps(json.loads(done.stdout)["error"])) is is_query
