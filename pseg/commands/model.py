@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contracts.errors import SettingsError
 from pseg.commands.options import AsJson, GoalArgument, ProjectOption
 from pseg.console import answer, print_json, print_table, say, warn
 
 if TYPE_CHECKING:
     import boto3
 
-    from pseg.aws_models import Decision
+    from pseg.aws_models import Decision, ModelPackage
+    from pseg.project import Project
 
 app = typer.Typer(help="Registered models: list, show, approve, reject.", no_args_is_help=True)
 Version = Annotated[int | None, typer.Option(min=1, help="Version; by default the newest.")]
@@ -57,9 +59,9 @@ def show(goal: GoalArgument, project: ProjectOption = Path(), version: Version =
     opened = read_project(project)
     session = open_session()
     from contracts.model_card import essentials
-    from pseg.aws_models import pick_package, read_card
+    from pseg.aws_models import read_card
 
-    package = pick_package(session, opened.name, goal, version)
+    package = find_package(session, opened, goal, version)
     card = read_card(session, package)
     if as_json:
         print_json("model.show", {**asdict(package), "card": card})
@@ -114,9 +116,9 @@ def set_status(status: Decision, goal: str, project: Path, version: int | None, 
 
     opened = read_project(project)
     session = open_session()
-    from pseg.aws_models import decide, pick_package
+    from pseg.aws_models import decide
 
-    package = pick_package(session, opened.name, goal, version)
+    package = find_package(session, opened, goal, version)
     decide(session, package, status, comment or f"{status} by pseg model")
     if as_json:
         command = "approve" if status == "Approved" else "reject"
@@ -127,6 +129,24 @@ def set_status(status: Decision, goal: str, project: Path, version: int | None, 
         say(f"Next  pseg pipeline start {opened.name}-score --project {project}")
     else:
         say(f"Next  pseg model list --project {project}")
+
+
+def find_package(session: boto3.Session, project: Project, goal: str, version: int | None) -> ModelPackage:
+    """Find one version of a goal's model; the goal may have left the project, its models stay.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such goal.
+    ServiceError
+        If there is no such version.
+    """
+    from pseg.aws_models import list_packages, pick_package
+
+    goals = [known.name for known in project.goals]
+    if goal not in goals and not list_packages(session, project.name, goal):
+        raise SettingsError(f"{project.name} has no goal {goal}", where="GOAL", fix=f"one of: {', '.join(goals)}")
+    return pick_package(session, project.name, goal, version)
 
 
 def open_session() -> boto3.Session:

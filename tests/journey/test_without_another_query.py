@@ -119,6 +119,13 @@ def test_model_that_is_named_scores_and_its_scores_are_published_under_no_other_
     assert "BuyModelPackageArn can't change in a run that begins after CreateModelBuy" in published.stderr
 
 
+def test_goal_that_the_project_does_not_have_is_wrong_use(project: Path, pseg: Pseg) -> None:
+    done = pseg("model", "show", "sell", "--project", str(project))
+    assert done.returncode == 2
+    assert "again has no goal sell" in done.stderr
+    assert "one of: buy" in done.stderr
+
+
 def test_result_that_is_paid_for_is_read_instead_of_a_new_query(
     project: Path, pseg: Pseg, exports: dict[str, str]
 ) -> None:
