@@ -1,6 +1,6 @@
 """Step QueryCleanRooms: refresh the match keys, run the protected query, read its result.
 
-Comes in: contacts, or a ready table with hashed identifiers. Goes out: the checked query result as Parquet, and
+Comes in: contacts, a ready table with hashed identifiers, or both. Goes out: the checked query result as Parquet, and
 ``query.json`` (query id, rule, seconds, billed units, rows). Refused: nobody who may be matched, a query that breaks a
 rule (before it starts), an empty result, a result that breaks its contract. The result is read in chunks; an earlier
 query's can be read instead of a new one.
@@ -48,7 +48,10 @@ HASH = r"^[0-9a-f]{64}$"
 
 
 def build_match_keys(settings: RunSettings, inputs: Path) -> tuple[pd.DataFrame, int]:
-    """Collect the hashed identifiers of customers who allow matching. One refusal, on any row, counts for all.
+    """Collect the hashed identifiers of customers who allow matching.
+
+    One refusal, on any row of contacts or of a ready table, counts for all: it takes out the customer, and whoever else
+    has an identifier of that customer.
 
     Returns
     -------
@@ -62,54 +65,65 @@ def build_match_keys(settings: RunSettings, inputs: Path) -> tuple[pd.DataFrame,
     ContractError
         If a table breaks its contract, or nobody may be matched.
     """
-    is_hashed = settings.customers is not None and settings.customers.hashed_id
-    identified = identify_customers(settings, inputs) if is_hashed else identify_contacts(inputs / "contacts")
-    found = list(identified)
-    unusable = sum(int((rows["hashed_id"].isna() & rows["may_match"]).sum()) for rows in found)
-    keys = pd.DataFrame()
-    if found:
-        known = pd.concat([rows.dropna(subset="hashed_id") for rows in found], ignore_index=True)
-        refused = known.loc[~known["may_match"], "hashed_id"]
-        keys = known.loc[~known["hashed_id"].isin(refused), ["hashed_id", "customer_key"]]
-        keys = keys.drop_duplicates().sort_values(["hashed_id", "customer_key"])
+    ready = settings.customers
+    source = "customers" if ready and ready.hashed_id else "contacts"
+    tables: dict[str, pd.DataFrame] = {}
+    if ready and (ready.hashed_id or ready.may_match):
+        tables["customers"] = in_one(identify_customers(settings, inputs))
+    if settings.has_contacts:
+        tables["contacts"] = in_one(identify_contacts(inputs / "contacts"))
+    known = pd.concat(tables.values(), ignore_index=True)
+    is_refused = known["customer_key"].isin(known.loc[~known["may_match"], "customer_key"])
+    refused = known.loc[is_refused, ["hashed_id", "customer_key"]]
+    offered = tables[source]
+    unusable = int((offered["is_unusable"] & offered["may_match"]).sum())
+    keys = offered.loc[offered["hashed_id"].notna(), ["hashed_id", "customer_key"]]
+    for name in ("hashed_id", "customer_key"):
+        keys = keys[~keys[name].isin(refused[name].dropna())]
     if keys.empty:
         raise ContractError(
             "no customer may be matched",
-            where="customers" if is_hashed else "contacts",
-            why=f"no row has consent to matching and a usable identifier ({unusable:,} unusable)",
+            where=" and ".join(tables),
+            why=f"nobody has a usable identifier ({unusable:,} unusable) and no refusal of matching",
             fix="check may_match, and the e-mail addresses (contacts) or their SHA-256 (columns.hashed_id)",
         )
-    keys = keys.reset_index(drop=True)
+    keys = keys.drop_duplicates().sort_values(["hashed_id", "customer_key"], ignore_index=True)
     MATCH_KEYS.check_rows(pa.Table.from_pandas(keys, schema=SCHEMA), where="match keys")
     return keys, unusable
 
 
+def in_one(batches: Iterator[pd.DataFrame]) -> pd.DataFrame:
+    """Put the rows of a table together; of a table without rows, the columns."""
+    empty = pd.DataFrame({"customer_key": [], "may_match": [], "hashed_id": [], "is_unusable": []}, dtype=object)
+    return pd.concat([empty, *batches], ignore_index=True).astype({"may_match": bool, "is_unusable": bool})
+
+
 def identify_contacts(contacts_dir: Path) -> Iterator[pd.DataFrame]:
-    """Yield customer_key, may_match and hashed_id (None where it can't be one) of each e-mail address."""
+    """Yield customer_key, may_match, hashed_id (None where there is none) and is_unusable of each address."""
     for batch in read_batches(contacts_dir, CONTACTS):
         contacts = batch.to_pandas()
-        contacts = contacts[contacts["channel_type"] == "EMAIL"]
-        yield contacts[["customer_key", "may_match"]].assign(hashed_id=contacts["address"].map(hash_email))
+        is_email = contacts["channel_type"] == "EMAIL"
+        hashed = contacts["address"].where(is_email).map(hash_email, na_action="ignore")
+        yield contacts[["customer_key", "may_match"]].assign(hashed_id=hashed, is_unusable=is_email & hashed.isna())
 
 
 def identify_customers(settings: RunSettings, inputs: Path) -> Iterator[pd.DataFrame]:
-    """Yield the same of a ready table that holds hashed identifiers; no value is no identifier."""
+    """Yield the same of a ready table, with its own hashed identifiers or none; no value is no identifier."""
     ready = settings.customers
     if ready is None:
         raise ContractError("this project has no ready table", where="run settings", fix="pseg pipeline upsert")
     contract = customers_contract(ready, tuple(goal.label for goal in settings.goals), is_training=False)
     for batch in read_customers(inputs / "customers", contract):
-        hashed = batch.column(ready.hashed_id).cast(pa.string())
+        rows = batch.num_rows
+        hashed = batch.column(ready.hashed_id).cast(pa.string()) if ready.hashed_id else pa.nulls(rows, pa.string())
         is_hash = pc.match_substring_regex(hashed, HASH)
-        consent = batch.column(ready.may_match) if ready.may_match else pa.array([True] * batch.num_rows)
-        rows = pa.table(
-            {
-                "customer_key": batch.column(ready.customer_key).cast(pa.string()),
-                "may_match": consent,
-                "hashed_id": pc.if_else(is_hash, hashed, pa.scalar(None, pa.string())),
-            }
-        )
-        yield rows.filter(pc.is_valid(hashed)).to_pandas()
+        table = {
+            "customer_key": batch.column(ready.customer_key).cast(pa.string()),
+            "may_match": batch.column(ready.may_match) if ready.may_match else pa.array([True] * rows),
+            "hashed_id": pc.if_else(is_hash, hashed, pa.scalar(None, pa.string())),
+            "is_unusable": pc.fill_null(pc.invert(is_hash), False),
+        }
+        yield pa.table(table).to_pandas()
 
 
 def read_result(location: str, settings: RunSettings, output: Path) -> int:

@@ -77,6 +77,53 @@ def test_one_refusal_of_an_identifier_counts_for_all(tmp_path: Path) -> None:
     assert {key for _, key in keys} == {f"c0000{number}" for number in range(3, 8)}
 
 
+def both(
+    folder: Path, customers: pd.DataFrame, contacts: pd.DataFrame, settings: RunSettings = READY
+) -> set[tuple[str, str]]:
+    """Match keys of a project that has a ready table and contacts."""
+    write_table(folder, "contacts", contacts)
+    return keys_of(folder, customers, replace(settings, has_contacts=True))[0]
+
+
+def test_refusal_in_a_ready_table_counts_where_contacts_are_hashed(tmp_path: Path) -> None:
+    customers = ready().drop(columns="hash")
+    contacts = make_contacts(customers["customer_id"].tolist()).assign(may_match=True)
+    contacts.loc[2, "address"] = "c00001@example.com"
+    customers.loc[:1, "ok"] = False
+    settings = replace(with_roles(may_match="ok"), query=SETTINGS.query)
+    assert {key for _, key in both(tmp_path, customers, contacts, settings)} == {f"c0000{n}" for n in range(3, 8)}
+
+
+def test_refusal_in_contacts_counts_where_a_ready_table_has_the_hashes(tmp_path: Path) -> None:
+    customers = ready()
+    contacts = make_contacts(customers["customer_id"].tolist()).assign(may_match=True)
+    contacts.loc[0, "may_match"] = False  # the customer, whose hash is of another address
+    customers.loc[1, "hash"] = hashed("c00000")  # the customer's identifier, of somebody else
+    customers.loc[2, "hash"] = hash_email("two@example.com")
+    customers.loc[5, "ok"] = False
+    more = make_contacts(["elsewhere", "c00003", "c00004"]).assign(
+        channel_type=["EMAIL", "SMS", "EMAIL"], address=["two@example.com", "+4930123456", "junk"], may_match=False
+    )
+    assert {key for _, key in both(tmp_path, customers, pd.concat([contacts, more]))} == {"c00006", "c00007"}
+
+
+def test_refusal_of_who_has_no_identifier_in_the_ready_table_counts_for_the_customer(tmp_path: Path) -> None:
+    customers = ready()
+    customers.loc[0, ["hash", "ok"]] = [None, False]
+    contacts = make_contacts(["c00000", "other"]).assign(may_match=True, address="same@example.com")
+    customers.loc[1, "hash"] = hash_email("same@example.com")
+    assert {key for _, key in both(tmp_path, customers, contacts)} == {f"c0000{n}" for n in range(2, 8)}
+
+
+def test_one_refusal_of_a_customer_counts_for_all_its_addresses(tmp_path: Path) -> None:
+    contacts = make_contacts(["a", "b", "b"]).assign(
+        may_match=[True, True, False], address=["a@x.de", "b@x.de", "c@x.de"]
+    )
+    write_table(tmp_path, "contacts", contacts)
+    keys, _ = build_match_keys(SETTINGS, tmp_path)
+    assert keys["customer_key"].tolist() == ["a"]
+
+
 def test_ready_table_without_a_column_of_consent_offers_everybody(tmp_path: Path) -> None:
     settings = replace(with_roles(hashed_id="hash", ignore=("duration", "ok")), query=SETTINGS.query)
     keys, _ = keys_of(tmp_path, ready().assign(ok=False), settings)
