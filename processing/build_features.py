@@ -3,8 +3,8 @@
 Comes in: events and contacts, or customers; the query result where there is a partner. Goes out: ``features/`` (the
 training snapshots with labels and split, and their contract), ``shards/`` (today's features with the endpoints of
 those who may be contacted) and ``run_facts/`` (what was counted). Refused: what the contracts refuse, a partner value
-from the future, a label that never varies. Of several hosts each takes a share of the customers and names its files
-after itself.
+from the future, a label that never varies, events that end long before the date, a query result about others. Of
+several hosts each takes a share of the customers and names its files after itself.
 """
 
 from __future__ import annotations
@@ -207,6 +207,17 @@ def refuse_flat_labels(connection: duckdb.DuckDBPyConnection, settings: RunSetti
                 )
 
 
+def refuse_strangers(customers: int, matched: int) -> None:
+    """Stop if the query result is about nobody whom this run knows."""
+    if not matched:
+        raise ContractError(
+            "the query result is about none of our customers",
+            where="query result, column customer_key",
+            why=f"not one of its keys is that of any of {customers:,} customers",
+            fix="is QueryResultUri another project's result, or has customer_key changed since that query?",
+        )
+
+
 def refuse_empty_channels(settings: RunSettings, people: dict[str, int]) -> None:
     """Stop if a segment is for a channel on which nobody can be written to, before anything is trained for it."""
     for segment in settings.segments:
@@ -240,8 +251,12 @@ def build_features(job: Job) -> str:
         read_inputs(connection, job)
         training = Path(spill) / "training"
         table, parts = write_training_table(connection, job, training) if job.is_training else (None, None)
+        if job.as_of and not job.settings.customers:
+            features.refuse_stale_events(connection, job.settings.goals, job.as_of)
         snapshot = take_snapshot(connection, job.settings, job.as_of)
         (customers,) = one_row(connection, f"SELECT count(*) FROM {snapshot.base}")
+        if job.hosts == 1 and snapshot.join:  # one of several hosts may have the customers that the partner does not
+            refuse_strangers(customers, snapshot.join.matched)
         if job.is_training:
             write_scoring_sample(connection, job, snapshot, customers)
         later = features.count_later(connection, job.as_of) if job.as_of and not job.settings.customers else (0, 0)
