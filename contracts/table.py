@@ -125,12 +125,28 @@ def parquet_files(folder: Path, contract_name: str) -> list[Path]:
     ContractError
         If there is none.
     """
-    files = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if is_parquet(path))
+    files = [folder] if folder.is_file() else find_parquet(folder)
     if not files:
         raise ContractError(
-            f"no Parquet file for {contract_name}", where=str(folder), fix="check the table's location in project.toml"
+            f"no Parquet file for {contract_name}",
+            where=str(folder),
+            why="files and folders whose names begin with _ or . do not count",
+            fix="check the table's location in project.toml",
         )
     return files
+
+
+def find_parquet(folder: Path) -> list[Path]:
+    """Find the Parquet files below a folder, sorted.
+
+    Names that begin with ``_`` or ``.`` are left out, as Spark and pyarrow do: it is unfinished or no data.
+    """
+    return sorted(path for path in folder.rglob("*") if not is_hidden(path.relative_to(folder)) and is_parquet(path))
+
+
+def is_hidden(path: Path) -> bool:
+    """Tell if a part of a path begins with ``_`` or ``.``."""
+    return any(part.startswith(("_", ".")) for part in path.parts)
 
 
 def is_parquet(path: Path) -> bool:

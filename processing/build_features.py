@@ -29,7 +29,7 @@ from contracts.query_result import KEY, query_result_contract
 from contracts.run_facts import QueryFacts, RunFacts, write_run_facts
 from contracts.run_settings import RunSettings, read_run_settings
 from contracts.score_shard import write_shards
-from contracts.table import check_table, parquet_files
+from contracts.table import check_table, find_parquet, parquet_files
 from processing import features, ready_table
 from processing.endpoints import count_drops, open_endpoints, register_contacts
 from processing.sample import WHOLE, Sample, choose_sample
@@ -245,7 +245,7 @@ def build_features(job: Job) -> str:
     """Do the step's work and return its summary."""
     outputs = job.outputs
     outputs.mkdir(parents=True, exist_ok=True)
-    if job.hosts > 1 and job.settings.customers and not any((job.inputs / "customers").rglob("*")):
+    if job.hosts > 1 and job.settings.customers and not find_parquet(job.inputs / "customers"):
         return "no file of customers fell to this host"
     with tempfile.TemporaryDirectory(prefix="spill-", dir=outputs) as spill, connect(Path(spill)) as connection:
         read_inputs(connection, job)

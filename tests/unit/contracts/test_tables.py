@@ -161,6 +161,21 @@ def test_parquet_is_known_by_its_content_and_found_in_subfolders(tmp_path: Path)
     assert check_table(tmp_path, EVENTS) == 2
 
 
+@pytest.mark.parametrize(
+    "name", ["_temporary/0/part.parquet", "day=1/_old/part.parquet", ".part.parquet", "_part.parquet"]
+)
+def test_what_lies_under_a_name_of_something_unfinished_is_not_read(tmp_path: Path, name: str) -> None:
+    table = tmp_path / "_tables" / ".hidden"  # above the table any name will do
+    (table / name).parent.mkdir(parents=True, exist_ok=True)
+    put(table, GOOD_EVENTS)
+    put(table, GOOD_EVENTS, name)
+    assert check_table(table, EVENTS) == 2
+    (table / "part.parquet").unlink()
+    with pytest.raises(ContractError, match="no Parquet file for events") as caught:
+        check_table(table, EVENTS)
+    assert "begin with _ or ." in caught.value.why
+
+
 @pytest.mark.parametrize("kept", [20, -20], ids=["start", "all but its end"])
 def test_cut_off_parquet_is_refused_by_name(tmp_path: Path, kept: int) -> None:
     path = put(tmp_path, GOOD_EVENTS, "july.parquet") / "july.parquet"

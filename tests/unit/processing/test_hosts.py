@@ -100,6 +100,7 @@ def test_channel_that_one_host_lacks_is_counted_over_all_customers(tmp_path: Pat
 def test_host_without_a_file_writes_nothing_and_the_others_are_whole(tmp_path: Path) -> None:
     inputs = [write_customers(tmp_path / "input", make_customers()), tmp_path / "empty"]
     (tmp_path / "empty" / "customers").mkdir(parents=True)
+    (tmp_path / "empty" / "customers" / "_SUCCESS").touch()
     two = on_hosts(READY, inputs, tmp_path / "two")
     one = on_hosts(READY, inputs[:1], tmp_path / "one")
     assert sorted(path.relative_to(two) for path in two.rglob("*.*")) == sorted(
