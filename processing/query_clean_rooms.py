@@ -24,6 +24,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from botocore.exceptions import BotoCoreError, ClientError
 
 from clean_rooms.identity import hash_email
 from clean_rooms.list_query import build_list_query
@@ -32,7 +33,7 @@ from clean_rooms.query_check import check_query
 from clean_rooms.templates import find_template
 from contracts.contacts import CONTACTS
 from contracts.customers import customers_contract, read_customers
-from contracts.errors import ContractError
+from contracts.errors import ContractError, ServiceError
 from contracts.job import run_job
 from contracts.match_keys import MATCH_KEYS, SCHEMA
 from contracts.query_result import query_result_contract
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 500_000
 NEW_QUERY = "none"  # value of the pipeline parameter QueryResultUri: a parameter can't be empty
+S3_ERRORS = (BotoCoreError, ClientError, wr.exceptions.ServiceApiError)
 HASH = r"^[0-9a-f]{64}$"
 
 
@@ -132,24 +134,21 @@ def read_result(location: str, settings: RunSettings, output: Path) -> int:
     Raises
     ------
     ContractError
-        If the result is empty or breaks the contract. ``output`` is then not left behind.
+        If there is no result, or it is empty or breaks the contract. ``output`` is then not left behind.
+    ServiceError
+        If S3 does not give it out.
     """
     contract = query_result_contract(settings.partner_columns)
     writer: pq.ParquetWriter | None = None
     rows = 0
     partial = output.with_suffix(".partial")
     try:
-        for chunk in wr.s3.read_parquet(path=location, path_ignore_suffix=".json", chunked=CHUNK_ROWS):
-            if chunk.empty:  # a result without rows has no types either
-                continue
-            table = pa.Table.from_pandas(chunk, preserve_index=False).replace_schema_metadata(None)
+        for table in read_chunks(location):
             contract.check_schema(table.schema, where=location)
             contract.check_rows(table, where=location)
             writer = writer or pq.ParquetWriter(partial, table.schema)
-            writer.write_table(table.cast(writer.schema))
+            writer.write_table(in_form(table, writer.schema, location))
             rows += table.num_rows
-    except wr.exceptions.NoFilesFound:
-        rows = 0
     finally:
         if writer:
             writer.close()
@@ -163,6 +162,61 @@ def read_result(location: str, settings: RunSettings, output: Path) -> int:
         )
     partial.replace(output)
     return rows
+
+
+def read_chunks(location: str) -> Iterator[pa.Table]:
+    """Yield the rows below an address; a chunk without rows has no types either, and is left out."""
+    try:
+        for chunk in wr.s3.read_parquet(path=location, path_ignore_suffix=".json", chunked=CHUNK_ROWS):
+            if not chunk.empty:
+                yield with_plain_numbers(pa.Table.from_pandas(chunk, preserve_index=False))
+    except wr.exceptions.NoFilesFound as error:
+        raise ContractError(
+            "there is no query result",
+            where=location,
+            why="no Parquet file lies there (a new query may write none where it leaves every row out)",
+            fix="give the address that an earlier run noted in query.json (location), or run a new query",
+        ) from error
+    except S3_ERRORS as error:
+        raise ServiceError(
+            "the query result can't be read",
+            where=location,
+            why=str(error),
+            fix="check the address (QueryResultUri), and that the pipeline's role may read there",
+        ) from error
+    except (pa.ArrowInvalid, wr.exceptions.InvalidArgumentValue, wr.exceptions.InvalidFile) as error:
+        raise ContractError(
+            "the query result is not Parquet in S3",
+            where=location,
+            why=str(error),
+            fix="give the address that an earlier run noted in query.json (location), or run a new query",
+        ) from error
+
+
+def with_plain_numbers(table: pa.Table) -> pa.Table:
+    """Turn decimals into doubles.
+
+    pandas has each decimal as an object: the digits would be those of one chunk's values, and a chunk without a value
+    would have no type at all. Nothing else of the contract does so, but a date, which has a value in each row.
+    """
+    is_decimal = [pa.types.is_decimal(field.type) or pa.types.is_null(field.type) for field in table.schema]
+    fields = zip(table.schema, is_decimal, strict=True)
+    return table.cast(
+        pa.schema([field.with_type(pa.float64()) if decimal else field for field, decimal in fields])
+    ).replace_schema_metadata(None)
+
+
+def in_form(table: pa.Table, schema: pa.Schema, location: str) -> pa.Table:
+    """Give a chunk the types of the first one."""
+    try:
+        return table.cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise ContractError(
+            "the files of the query result differ",
+            where=location,
+            why=str(error),
+            fix="does another query's result lie there too? give the address of one, or run a new query",
+        ) from error
 
 
 def refresh_match_keys(settings: RunSettings, keys: pd.DataFrame) -> None:
