@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 from contracts.errors import ContractError
 from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX
 from contracts.run_settings import ReadyTable
+from contracts.segment_file import ENDPOINT_COLUMNS
 from contracts.table import KINDS, LARGEST, Column, TableContract, count_true, read_batches
 
 SPLIT_VALUES = ("train", "validation", "test")
+TAKEN = (*KEY_COLUMNS, *ENDPOINT_COLUMNS)
 MAX_TEXT = 256  # characters; a longer text is no category
 REMEDY = "look at [columns] in project.toml: it says which column is what, and ignore = [...] leaves columns out"
 
@@ -68,9 +70,12 @@ def check_features(schema: pa.Schema, contract: TableContract, where: str) -> li
     names = feature_columns(schema, contract)
     for name in names:
         type_ = schema.field(name).type
-        if name in KEY_COLUMNS or name.startswith(LABEL_PREFIX) or not name.strip() or "\x00" in name:
+        if name in TAKEN or name.startswith(LABEL_PREFIX) or not name.strip() or "\x00" in name:
             raise ContractError(
-                f"a feature can't be named {name!r}", where=where, why="the feature table uses it", fix="rename it"
+                f"a feature can't be named {name!r}",
+                where=where,
+                why="the feature table or a score shard uses it",
+                fix=f"rename it, or leave it out: [columns] ignore = [{name!r}]",
             )
         if not (KINDS["value"](type_) or pa.types.is_null(type_)):
             raise ContractError(

@@ -197,7 +197,7 @@ def refuse(folder: Path, sql: str) -> ContractError:
     return caught.value
 
 
-@pytest.mark.parametrize("name", ["recency_days", "RECENCY_DAYS", "split", "label__buy", "affinity"])
+@pytest.mark.parametrize("name", ["recency_days", "RECENCY_DAYS", "split", "label__buy", "affinity", "Id"])
 def test_name_that_is_taken_is_refused(tmp_path: Path, name: str) -> None:
     error = refuse(tmp_path, f'SELECT customer_key, 1 AS "{name}" FROM events GROUP BY ALL')
     assert f"have the names of other features: {name}" in error.what

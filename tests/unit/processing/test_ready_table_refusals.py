@@ -13,7 +13,17 @@ import pytest
 
 from contracts.errors import ContractError, PsegError
 from contracts.run_settings import RunSettings
-from tests.ready_worlds import READY, build, make_customers, training_rows, with_column, with_roles, write_customers
+from contracts.segment_file import ENDPOINT_COLUMNS
+from tests.ready_worlds import (
+    READY,
+    build,
+    make_customers,
+    scored_rows,
+    training_rows,
+    with_column,
+    with_roles,
+    write_customers,
+)
 
 
 def refuse(folder: Path, customers: pd.DataFrame | pa.Table, settings: RunSettings = READY) -> PsegError:
@@ -87,6 +97,18 @@ def test_bad_table_is_refused_by_name_and_nothing_written(
     tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], words: str
 ) -> None:
     assert words in refuse(tmp_path, change(make_customers())).what
+
+
+@pytest.mark.parametrize("name", ENDPOINT_COLUMNS)
+def test_feature_named_as_a_column_of_endpoints_is_refused_with_the_way_out(tmp_path: Path, name: str) -> None:
+    customers = make_customers().assign(**{name: range(400)})
+    error = refuse(tmp_path, customers)
+    assert error.what == f"a feature can't be named {name!r}"
+    assert f"ignore = [{name!r}]" in error.fix
+    out = build(tmp_path / "ignored", customers, with_roles(ignore=("duration", name)))
+    assert len(scored_rows(out)) == 400
+    other_case = customers.rename(columns={name: name.swapcase()})
+    assert scored_rows(build(tmp_path / "case", other_case))[name.swapcase()].tolist() == [*range(400)]
 
 
 @pytest.mark.parametrize(
