@@ -154,6 +154,24 @@ def test_time_may_not_be_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "day",
+    ["28/02/2026", "02-28-2026", "10", "20260228", "2026-2-8", "2026-13-01", "2026-01-01T10:00+02:00", "Jan 2026", ""],
+)
+@pytest.mark.parametrize("is_dictionary", [False, True], ids=["text", "dictionary"])
+def test_time_in_text_that_does_not_sort_by_time_is_refused(tmp_path: Path, day: str, is_dictionary: bool) -> None:
+    days = pa.array(["2026-02-28"] * 398 + [day] * 2)
+    table = with_column("day", days.dictionary_encode() if is_dictionary else days)
+    error = refuse(tmp_path, table, with_roles(time="day"))
+    assert error.what == "column day of customers has text that is no ISO time in 2 of 400 rows"
+    assert "YYYY-MM-DD" in error.why
+
+
+def test_time_in_any_text_is_no_matter_where_nobody_is_learned_from(tmp_path: Path) -> None:
+    customers = make_customers().assign(day="28/02/2026")
+    assert len(scored_rows(build(tmp_path, customers, with_roles(time="day"), is_training=False))) == 400
+
+
+@pytest.mark.parametrize(
     "change",
     [lambda t: t.drop(columns="age"), lambda t: t.assign(more=1), lambda t: t.assign(age="old")],
     ids=["age", "more", "age as text"],
