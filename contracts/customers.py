@@ -2,7 +2,7 @@
 
 Which column is what stands in project.toml under [columns] and at the goals; all others are features: numbers, booleans
 or short texts. Refused by name: a column missing or of another type, a label other than 0 or 1, an infinite value, a
-text that is no category, a date as a feature, two columns whose names differ only in case.
+text that is no category, a date as a feature, two columns whose names differ only in case, a text that is no time.
 """
 
 from __future__ import annotations
@@ -16,10 +16,16 @@ import pyarrow.compute as pc
 from contracts.errors import ContractError
 from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX
 from contracts.run_settings import ReadyTable
+from contracts.segment_file import ENDPOINT_COLUMNS
 from contracts.table import KINDS, LARGEST, Column, TableContract, count_true, read_batches
 
 SPLIT_VALUES = ("train", "validation", "test")
+TAKEN = (*KEY_COLUMNS, *ENDPOINT_COLUMNS)
 MAX_TEXT = 256  # characters; a longer text is no category
+ISO_TIME = (  # as text these sort by time
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"([ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?(Z|\+00(:?00)?)?)?$"
+)
 REMEDY = "look at [columns] in project.toml: it says which column is what, and ignore = [...] leaves columns out"
 
 
@@ -68,9 +74,12 @@ def check_features(schema: pa.Schema, contract: TableContract, where: str) -> li
     names = feature_columns(schema, contract)
     for name in names:
         type_ = schema.field(name).type
-        if name in KEY_COLUMNS or name.startswith(LABEL_PREFIX) or not name.strip() or "\x00" in name:
+        if name in TAKEN or name.startswith(LABEL_PREFIX) or not name.strip() or "\x00" in name:
             raise ContractError(
-                f"a feature can't be named {name!r}", where=where, why="the feature table uses it", fix="rename it"
+                f"a feature can't be named {name!r}",
+                where=where,
+                why="the feature table or a score shard uses it",
+                fix=f"rename it, or leave it out: [columns] ignore = [{name!r}]",
             )
         if not (KINDS["value"](type_) or pa.types.is_null(type_)):
             raise ContractError(
@@ -107,6 +116,21 @@ def check_feature_values(batch: pa.RecordBatch, names: list[str], where: str) ->
                 )
 
 
+def check_order(batch: pa.RecordBatch, name: str, where: str) -> None:
+    """Refuse texts that do not sort by time."""
+    values = batch.column(name)
+    if not KINDS["text"](values.type):
+        return
+    bad = count_true(pc.invert(pc.match_substring_regex(values.cast(pa.string()), ISO_TIME)))
+    if bad:
+        raise ContractError(
+            f"column {name} of customers has text that is no ISO time in {bad:,} of {batch.num_rows:,} rows",
+            where=where,
+            why="text is sorted as text, which is the order in time only of YYYY-MM-DD and YYYY-MM-DDThh:mm:ss in UTC",
+            fix="write it so, or as a date, a timestamp or a number",
+        )
+
+
 def read_customers(folder: Path, contract: TableContract) -> Iterator[pa.RecordBatch]:
     """Read a ready table's files in order, checked before their rows are given out.
 
@@ -117,6 +141,7 @@ def read_customers(folder: Path, contract: TableContract) -> Iterator[pa.RecordB
     """
     first: list[str] = []
     is_text: dict[str, bool] = {}
+    orders = [column.name for column in contract.columns if column.kind == "order"]
     for batch in read_batches(folder, contract):
         names = check_features(batch.schema, contract, where=folder.name)
         first = first or names
@@ -136,4 +161,6 @@ def read_customers(folder: Path, contract: TableContract) -> Iterator[pa.RecordB
                 fix="write all files alike",
             )
         check_feature_values(batch, names, where=folder.name)
+        for name in orders:
+            check_order(batch, name, where=folder.name)
         yield batch

@@ -78,8 +78,9 @@ class TableContract:
     remedy: str
 
     def check_schema(self, schema: pa.Schema, where: str) -> None:
-        """Raise ``ContractError`` if a column is missing or of another kind."""
+        """Raise ``ContractError`` if a column is missing, of another kind, or there but for the case of its name."""
         for column in self.columns:
+            self.refuse_other_case(column, schema.names, where)
             position = schema.get_field_index(column.name)
             if position < 0:
                 if not column.is_required:
@@ -97,6 +98,24 @@ class TableContract:
                     where=where,
                     fix=self.remedy,
                 )
+
+    def refuse_other_case(self, column: Column, names: list[str], where: str) -> None:
+        """Raise ``ContractError`` if a name differs from an optional column's, or one that is there, only in case."""
+        same = sorted(name for name in names if name.casefold() == column.name.casefold())
+        if len(set(same)) > 1:
+            raise ContractError(
+                f"columns of {self.name} have one name: {', '.join(same)}",
+                where=where,
+                why="names that differ only in case are one name in SQL",
+                fix="rename one of them",
+            )
+        if same and same[0] != column.name and not column.is_required:
+            raise ContractError(
+                f"column {same[0]} of {self.name} must be named {column.name}",
+                where=where,
+                why=f"names that differ only in case are one name in SQL, and {column.name} would count as missing",
+                fix="rename it",
+            )
 
     def check_rows(self, batch: pa.RecordBatch | pa.Table, where: str) -> None:
         """Raise ``ContractError`` if a value is missing, empty, infinite or not a number."""
@@ -125,12 +144,28 @@ def parquet_files(folder: Path, contract_name: str) -> list[Path]:
     ContractError
         If there is none.
     """
-    files = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if is_parquet(path))
+    files = [folder] if folder.is_file() else find_parquet(folder)
     if not files:
         raise ContractError(
-            f"no Parquet file for {contract_name}", where=str(folder), fix="check the table's location in project.toml"
+            f"no Parquet file for {contract_name}",
+            where=str(folder),
+            why="files and folders whose names begin with _ or . do not count",
+            fix="check the table's location in project.toml",
         )
     return files
+
+
+def find_parquet(folder: Path) -> list[Path]:
+    """Find the Parquet files below a folder, sorted.
+
+    Names that begin with ``_`` or ``.`` are left out, as Spark and pyarrow do: it is unfinished or no data.
+    """
+    return sorted(path for path in folder.rglob("*") if not is_hidden(path.relative_to(folder)) and is_parquet(path))
+
+
+def is_hidden(path: Path) -> bool:
+    """Tell if a part of a path begins with ``_`` or ``.``."""
+    return any(part.startswith(("_", ".")) for part in path.parts)
 
 
 def is_parquet(path: Path) -> bool:

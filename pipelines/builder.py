@@ -162,8 +162,10 @@ class Builder:
         return {name: self.locations.tables[name] for name in names if name in self.locations.tables}
 
     def query(self) -> RequestStep:
-        """Run the Clean Rooms query: never cached (the partner's data changes), never repeated (each is billed)."""
-        keys = "customers" if self.settings.customers and self.settings.customers.hashed_id else "contacts"
+        """Run the Clean Rooms query: never cached (the partner's data changes), never repeated (each is billed).
+
+        It reads both tables where there are both: a refusal of matching in either counts.
+        """
         return self.process(
             "QueryCleanRooms",
             "processing.query_clean_rooms",
@@ -171,7 +173,7 @@ class Builder:
                 *("--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
                 *("--query-result-uri", self.query_result),
             ],
-            self.table(keys),
+            self.table("customers", "contacts"),
             {"query_result": "query_result"},
             retry_policies=SERVICE_RETRIES,
         )

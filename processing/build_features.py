@@ -3,8 +3,8 @@
 Comes in: events and contacts, or customers; the query result where there is a partner. Goes out: ``features/`` (the
 training snapshots with labels and split, and their contract), ``shards/`` (today's features with the endpoints of
 those who may be contacted) and ``run_facts/`` (what was counted). Refused: what the contracts refuse, a partner value
-from the future, a label that never varies. Of several hosts each takes a share of the customers and names its files
-after itself.
+from the future, a label that never varies, events that end long before the date, a query result about others. Of
+several hosts each takes a share of the customers and names its files after itself.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from contracts.query_result import KEY, query_result_contract
 from contracts.run_facts import QueryFacts, RunFacts, write_run_facts
 from contracts.run_settings import RunSettings, read_run_settings
 from contracts.score_shard import write_shards
-from contracts.table import check_table, parquet_files
+from contracts.table import check_table, find_parquet, parquet_files
 from processing import features, ready_table
 from processing.endpoints import count_drops, open_endpoints, register_contacts
 from processing.sample import WHOLE, Sample, choose_sample
@@ -207,6 +207,17 @@ def refuse_flat_labels(connection: duckdb.DuckDBPyConnection, settings: RunSetti
                 )
 
 
+def refuse_strangers(customers: int, matched: int) -> None:
+    """Stop if the query result is about nobody whom this run knows."""
+    if not matched:
+        raise ContractError(
+            "the query result is about none of our customers",
+            where="query result, column customer_key",
+            why=f"not one of its keys is that of any of {customers:,} customers",
+            fix="is QueryResultUri another project's result, or has customer_key changed since that query?",
+        )
+
+
 def refuse_empty_channels(settings: RunSettings, people: dict[str, int]) -> None:
     """Stop if a segment is for a channel on which nobody can be written to, before anything is trained for it."""
     for segment in settings.segments:
@@ -234,14 +245,18 @@ def build_features(job: Job) -> str:
     """Do the step's work and return its summary."""
     outputs = job.outputs
     outputs.mkdir(parents=True, exist_ok=True)
-    if job.hosts > 1 and job.settings.customers and not any((job.inputs / "customers").rglob("*")):
+    if job.hosts > 1 and job.settings.customers and not find_parquet(job.inputs / "customers"):
         return "no file of customers fell to this host"
     with tempfile.TemporaryDirectory(prefix="spill-", dir=outputs) as spill, connect(Path(spill)) as connection:
         read_inputs(connection, job)
         training = Path(spill) / "training"
         table, parts = write_training_table(connection, job, training) if job.is_training else (None, None)
+        if job.as_of and not job.settings.customers:
+            features.refuse_stale_events(connection, job.settings.goals, job.as_of)
         snapshot = take_snapshot(connection, job.settings, job.as_of)
         (customers,) = one_row(connection, f"SELECT count(*) FROM {snapshot.base}")
+        if job.hosts == 1 and snapshot.join:  # one of several hosts may have the customers that the partner does not
+            refuse_strangers(customers, snapshot.join.matched)
         if job.is_training:
             write_scoring_sample(connection, job, snapshot, customers)
         later = features.count_later(connection, job.as_of) if job.as_of and not job.settings.customers else (0, 0)

@@ -83,21 +83,48 @@ def training_dates(settings: RunSettings, as_of: date) -> Iterator[tuple[tuple[G
 
 
 def refuse_censored_labels(connection: duckdb.DuckDBPyConnection, goal: Goal, as_of: date) -> None:
-    """Stop if the events end so early that many of those who did it late in the label window would count as not.
+    """Stop if the events end so early that many of those who did it late in the label window would count as not."""
+    refuse_missing_days(
+        connection,
+        goal,
+        as_of,
+        where=f"goal {goal.name}, label window of {goal.horizon_days} days",
+        why="whoever did it in the missing days would be learned as one who did not",
+    )
+
+
+def refuse_stale_events(connection: duckdb.DuckDBPyConnection, goals: tuple[Goal, ...], as_of: date) -> None:
+    """Stop if the events end so early that everybody would be scored as one who has gone quiet."""
+    refuse_missing_days(
+        connection,
+        min(goals, key=lambda goal: goal.horizon_days),
+        as_of,
+        where=f"scores as of {as_of}",
+        why="everybody would be scored as one who did nothing in the missing days",
+    )
+
+
+def refuse_missing_days(
+    connection: duckdb.DuckDBPyConnection, goal: Goal, as_of: date, *, where: str, why: str
+) -> None:
+    """Stop if too many days before the run's date have no event; looks at the events of all hosts.
 
     A tenth of the horizon may be missing, and at least a week: feeds are late.
     """
-    (last,) = one_row(connection, f"SELECT max({DAY}) FROM raw_events WHERE {DAY} <= DATE '{as_of}'")  # all hosts'
+    (last,) = one_row(connection, f"SELECT max({DAY}) FROM raw_events WHERE {DAY} <= DATE '{as_of}'")
     if last is None:
         raise ContractError(
-            f"no event is dated on or before the run's date {as_of}", where="events", fix="check event_time and as_of"
+            f"no event is dated on or before the run's date {as_of}",
+            where="events",
+            why="no customer is known on that day",
+            fix="check event_time and as_of",
         )
     allowed = max(7, goal.horizon_days // 10)
     if (as_of - last).days > allowed:
         raise ContractError(
             f"the events end on {last}, {(as_of - last).days} days before the run's date {as_of}",
-            where=f"goal {goal.name}, label window of {goal.horizon_days} days, {allowed} may be missing",
-            why="whoever did it in the missing days would be learned as one who did not",
+            where=f"{where}, {allowed} may be missing",
+            why=why,
             fix=f"bring the events up to {as_of}, or set as_of to {last}",
         )
 

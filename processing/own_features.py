@@ -12,7 +12,7 @@ from datetime import date
 
 import duckdb
 import sqlglot
-from sqlglot import exp
+from sqlglot import TokenType, exp
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
@@ -39,6 +39,7 @@ def check_query(sql: str, source: str) -> exp.Query:
         raise SettingsError(
             "the feature query is not SQL", where=WHERE, why=str(error).partition("\n")[0], fix="mend it"
         ) from error
+    statements = [each for each in statements if not isinstance(each, exp.Semicolon)]  # a comment after the last one
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise SettingsError(
             "the feature query must be one SELECT", where=WHERE, fix="write one SELECT per customer_key"
@@ -109,7 +110,7 @@ def own_features(
     known = f"WHERE event_day <= DATE '{as_of}'" if as_of and source == "events" else ""
     seen = f"COLUMNS(lambda c: c NOT IN ({', '.join(map(literal, hidden))}))" if hidden else "*"
     name = f"own_{base}"
-    body = sql.strip().rstrip(";")
+    body = without_end(sql)
     try:
         connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE {name} AS
@@ -122,6 +123,7 @@ def own_features(
         ) from error
     if KEY not in columns_of(connection, name):
         raise ContractError("the feature query gives no customer_key", where=WHERE, fix="select it, a row per customer")
+    connection.execute(f"ALTER TABLE {name} ALTER {KEY} TYPE VARCHAR")  # as events and a ready table have it
     rows, keys = one_row(connection, f"SELECT count(*), count(DISTINCT {KEY}) FROM {name}")
     if rows != keys:
         raise ContractError(
@@ -132,6 +134,12 @@ def own_features(
         )
     check_values(connection, name)
     return name
+
+
+def without_end(sql: str) -> str:
+    """Leave out the semicolon that ends a statement, and what is said after it."""
+    words = [token for token in sqlglot.tokenize(sql, dialect="duckdb") if token.token_type != TokenType.SEMICOLON]
+    return sql[: words[-1].end + 1]
 
 
 def check_values(connection: duckdb.DuckDBPyConnection, name: str) -> None:

@@ -1,6 +1,6 @@
 """Step QueryCleanRooms: refresh the match keys, run the protected query, read its result.
 
-Comes in: contacts, or a ready table with hashed identifiers. Goes out: the checked query result as Parquet, and
+Comes in: contacts, a ready table with hashed identifiers, or both. Goes out: the checked query result as Parquet, and
 ``query.json`` (query id, rule, seconds, billed units, rows). Refused: nobody who may be matched, a query that breaks a
 rule (before it starts), an empty result, a result that breaks its contract. The result is read in chunks; an earlier
 query's can be read instead of a new one.
@@ -24,6 +24,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from botocore.exceptions import BotoCoreError, ClientError
 
 from clean_rooms.identity import hash_email
 from clean_rooms.list_query import build_list_query
@@ -32,7 +33,7 @@ from clean_rooms.query_check import check_query
 from clean_rooms.templates import find_template
 from contracts.contacts import CONTACTS
 from contracts.customers import customers_contract, read_customers
-from contracts.errors import ContractError
+from contracts.errors import ContractError, ServiceError
 from contracts.job import run_job
 from contracts.match_keys import MATCH_KEYS, SCHEMA
 from contracts.query_result import query_result_contract
@@ -44,11 +45,15 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 500_000
 NEW_QUERY = "none"  # value of the pipeline parameter QueryResultUri: a parameter can't be empty
+S3_ERRORS = (BotoCoreError, ClientError, wr.exceptions.ServiceApiError)
 HASH = r"^[0-9a-f]{64}$"
 
 
 def build_match_keys(settings: RunSettings, inputs: Path) -> tuple[pd.DataFrame, int]:
-    """Collect the hashed identifiers of customers who allow matching. One refusal, on any row, counts for all.
+    """Collect the hashed identifiers of customers who allow matching.
+
+    One refusal, on any row of contacts or of a ready table, counts for all: it takes out the customer, and whoever else
+    has an identifier of that customer.
 
     Returns
     -------
@@ -62,54 +67,65 @@ def build_match_keys(settings: RunSettings, inputs: Path) -> tuple[pd.DataFrame,
     ContractError
         If a table breaks its contract, or nobody may be matched.
     """
-    is_hashed = settings.customers is not None and settings.customers.hashed_id
-    identified = identify_customers(settings, inputs) if is_hashed else identify_contacts(inputs / "contacts")
-    found = list(identified)
-    unusable = sum(int((rows["hashed_id"].isna() & rows["may_match"]).sum()) for rows in found)
-    keys = pd.DataFrame()
-    if found:
-        known = pd.concat([rows.dropna(subset="hashed_id") for rows in found], ignore_index=True)
-        refused = known.loc[~known["may_match"], "hashed_id"]
-        keys = known.loc[~known["hashed_id"].isin(refused), ["hashed_id", "customer_key"]]
-        keys = keys.drop_duplicates().sort_values(["hashed_id", "customer_key"])
+    ready = settings.customers
+    source = "customers" if ready and ready.hashed_id else "contacts"
+    tables: dict[str, pd.DataFrame] = {}
+    if ready and (ready.hashed_id or ready.may_match):
+        tables["customers"] = in_one(identify_customers(settings, inputs))
+    if settings.has_contacts:
+        tables["contacts"] = in_one(identify_contacts(inputs / "contacts"))
+    known = pd.concat(tables.values(), ignore_index=True)
+    is_refused = known["customer_key"].isin(known.loc[~known["may_match"], "customer_key"])
+    refused = known.loc[is_refused, ["hashed_id", "customer_key"]]
+    offered = tables[source]
+    unusable = int((offered["is_unusable"] & offered["may_match"]).sum())
+    keys = offered.loc[offered["hashed_id"].notna(), ["hashed_id", "customer_key"]]
+    for name in ("hashed_id", "customer_key"):
+        keys = keys[~keys[name].isin(refused[name].dropna())]
     if keys.empty:
         raise ContractError(
             "no customer may be matched",
-            where="customers" if is_hashed else "contacts",
-            why=f"no row has consent to matching and a usable identifier ({unusable:,} unusable)",
+            where=" and ".join(tables),
+            why=f"nobody has a usable identifier ({unusable:,} unusable) and no refusal of matching",
             fix="check may_match, and the e-mail addresses (contacts) or their SHA-256 (columns.hashed_id)",
         )
-    keys = keys.reset_index(drop=True)
+    keys = keys.drop_duplicates().sort_values(["hashed_id", "customer_key"], ignore_index=True)
     MATCH_KEYS.check_rows(pa.Table.from_pandas(keys, schema=SCHEMA), where="match keys")
     return keys, unusable
 
 
+def in_one(batches: Iterator[pd.DataFrame]) -> pd.DataFrame:
+    """Put the rows of a table together; of a table without rows, the columns."""
+    empty = pd.DataFrame({"customer_key": [], "may_match": [], "hashed_id": [], "is_unusable": []}, dtype=object)
+    return pd.concat([empty, *batches], ignore_index=True).astype({"may_match": bool, "is_unusable": bool})
+
+
 def identify_contacts(contacts_dir: Path) -> Iterator[pd.DataFrame]:
-    """Yield customer_key, may_match and hashed_id (None where it can't be one) of each e-mail address."""
+    """Yield customer_key, may_match, hashed_id (None where there is none) and is_unusable of each address."""
     for batch in read_batches(contacts_dir, CONTACTS):
         contacts = batch.to_pandas()
-        contacts = contacts[contacts["channel_type"] == "EMAIL"]
-        yield contacts[["customer_key", "may_match"]].assign(hashed_id=contacts["address"].map(hash_email))
+        is_email = contacts["channel_type"] == "EMAIL"
+        hashed = contacts["address"].where(is_email).map(hash_email, na_action="ignore")
+        yield contacts[["customer_key", "may_match"]].assign(hashed_id=hashed, is_unusable=is_email & hashed.isna())
 
 
 def identify_customers(settings: RunSettings, inputs: Path) -> Iterator[pd.DataFrame]:
-    """Yield the same of a ready table that holds hashed identifiers; no value is no identifier."""
+    """Yield the same of a ready table, with its own hashed identifiers or none; no value is no identifier."""
     ready = settings.customers
     if ready is None:
         raise ContractError("this project has no ready table", where="run settings", fix="pseg pipeline upsert")
     contract = customers_contract(ready, tuple(goal.label for goal in settings.goals), is_training=False)
     for batch in read_customers(inputs / "customers", contract):
-        hashed = batch.column(ready.hashed_id).cast(pa.string())
+        rows = batch.num_rows
+        hashed = batch.column(ready.hashed_id).cast(pa.string()) if ready.hashed_id else pa.nulls(rows, pa.string())
         is_hash = pc.match_substring_regex(hashed, HASH)
-        consent = batch.column(ready.may_match) if ready.may_match else pa.array([True] * batch.num_rows)
-        rows = pa.table(
-            {
-                "customer_key": batch.column(ready.customer_key).cast(pa.string()),
-                "may_match": consent,
-                "hashed_id": pc.if_else(is_hash, hashed, pa.scalar(None, pa.string())),
-            }
-        )
-        yield rows.filter(pc.is_valid(hashed)).to_pandas()
+        table = {
+            "customer_key": batch.column(ready.customer_key).cast(pa.string()),
+            "may_match": batch.column(ready.may_match) if ready.may_match else pa.array([True] * rows),
+            "hashed_id": pc.if_else(is_hash, hashed, pa.scalar(None, pa.string())),
+            "is_unusable": pc.fill_null(pc.invert(is_hash), False),
+        }
+        yield pa.table(table).to_pandas()
 
 
 def read_result(location: str, settings: RunSettings, output: Path) -> int:
@@ -118,24 +134,21 @@ def read_result(location: str, settings: RunSettings, output: Path) -> int:
     Raises
     ------
     ContractError
-        If the result is empty or breaks the contract. ``output`` is then not left behind.
+        If there is no result, or it is empty or breaks the contract. ``output`` is then not left behind.
+    ServiceError
+        If S3 does not give it out.
     """
     contract = query_result_contract(settings.partner_columns)
     writer: pq.ParquetWriter | None = None
     rows = 0
     partial = output.with_suffix(".partial")
     try:
-        for chunk in wr.s3.read_parquet(path=location, path_ignore_suffix=".json", chunked=CHUNK_ROWS):
-            if chunk.empty:  # a result without rows has no types either
-                continue
-            table = pa.Table.from_pandas(chunk, preserve_index=False).replace_schema_metadata(None)
+        for table in read_chunks(location):
             contract.check_schema(table.schema, where=location)
             contract.check_rows(table, where=location)
             writer = writer or pq.ParquetWriter(partial, table.schema)
-            writer.write_table(table.cast(writer.schema))
+            writer.write_table(in_form(table, writer.schema, location))
             rows += table.num_rows
-    except wr.exceptions.NoFilesFound:
-        rows = 0
     finally:
         if writer:
             writer.close()
@@ -149,6 +162,61 @@ def read_result(location: str, settings: RunSettings, output: Path) -> int:
         )
     partial.replace(output)
     return rows
+
+
+def read_chunks(location: str) -> Iterator[pa.Table]:
+    """Yield the rows below an address; a chunk without rows has no types either, and is left out."""
+    try:
+        for chunk in wr.s3.read_parquet(path=location, path_ignore_suffix=".json", chunked=CHUNK_ROWS):
+            if not chunk.empty:
+                yield with_plain_numbers(pa.Table.from_pandas(chunk, preserve_index=False))
+    except wr.exceptions.NoFilesFound as error:
+        raise ContractError(
+            "there is no query result",
+            where=location,
+            why="no Parquet file lies there (a new query may write none where it leaves every row out)",
+            fix="give the address that an earlier run noted in query.json (location), or run a new query",
+        ) from error
+    except S3_ERRORS as error:
+        raise ServiceError(
+            "the query result can't be read",
+            where=location,
+            why=str(error),
+            fix="check the address (QueryResultUri), and that the pipeline's role may read there",
+        ) from error
+    except (pa.ArrowInvalid, wr.exceptions.InvalidArgumentValue, wr.exceptions.InvalidFile) as error:
+        raise ContractError(
+            "the query result is not Parquet in S3",
+            where=location,
+            why=str(error),
+            fix="give the address that an earlier run noted in query.json (location), or run a new query",
+        ) from error
+
+
+def with_plain_numbers(table: pa.Table) -> pa.Table:
+    """Turn decimals into doubles.
+
+    pandas has each decimal as an object: the digits would be those of one chunk's values, and a chunk without a value
+    would have no type at all. Nothing else of the contract does so, but a date, which has a value in each row.
+    """
+    is_decimal = [pa.types.is_decimal(field.type) or pa.types.is_null(field.type) for field in table.schema]
+    fields = zip(table.schema, is_decimal, strict=True)
+    return table.cast(
+        pa.schema([field.with_type(pa.float64()) if decimal else field for field, decimal in fields])
+    ).replace_schema_metadata(None)
+
+
+def in_form(table: pa.Table, schema: pa.Schema, location: str) -> pa.Table:
+    """Give a chunk the types of the first one."""
+    try:
+        return table.cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise ContractError(
+            "the files of the query result differ",
+            where=location,
+            why=str(error),
+            fix="does another query's result lie there too? give the address of one, or run a new query",
+        ) from error
 
 
 def refresh_match_keys(settings: RunSettings, keys: pd.DataFrame) -> None:

@@ -98,14 +98,15 @@ def ready_split(
     Raises
     ------
     ContractError
-        If a labelled row has no split, or the split goes by time on several hosts: none sees all times.
+        If a labelled row has no split, or there is a time on several hosts: none sees all times.
     """
-    if hosts > 1 and ready.time and not ready.split:
+    if hosts > 1 and ready.time:
         raise ContractError(
-            f"{hosts} instances can't split customers by {ready.time}",
+            f"{hosts} instances can't put customers in the order of {ready.time}",
             where="pipeline parameter ProcessingInstanceCount",
             why="each sees a share of the customers, and with it a share of the times",
-            fix="start with one instance, or write train, validation and test into a column: [columns] split",
+            fix="train with one processing instance, or give no time: train, validation and test in [columns] split, "
+            f"and ignore = [{ready.time!r}]",
         )
     hashed = f"sha256('{seed}|' || c.{KEY})"  # rows of one time are dealt out by it: keys often tell who came first
     place = (

@@ -14,6 +14,7 @@ from contracts.errors import ContractError
 from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX, Feature
 from contracts.query_result import KEY
 from contracts.run_settings import RunSettings
+from contracts.segment_file import ENDPOINT_COLUMNS
 from processing import features, ready_table
 from processing.own_features import own_features
 from processing.partner_rows import PartnerJoin, choose_partner_rows
@@ -80,9 +81,9 @@ def take_snapshot(connection: duckdb.DuckDBPyConnection, settings: RunSettings, 
 
 
 def refuse_clash(name: str, columns: list[Feature], party: str) -> None:
-    """Stop if a feature has a name that is taken; names that differ only in case are one name in SQL."""
+    """Stop if a feature has a name that is taken; names that differ only in case are one name in SQL, not in shards."""
     taken = {column.name.casefold() for column in columns} | set(KEY_COLUMNS)
-    if name.casefold() in taken or name.startswith(LABEL_PREFIX):
+    if name.casefold() in taken or name in ENDPOINT_COLUMNS or name.startswith(LABEL_PREFIX):
         raise ContractError(
             f"{party} columns have the names of other features: {name}",
             where="query result" if party == "partner" else "tables.features",

@@ -143,7 +143,7 @@ def test_result_that_is_paid_for_is_read_instead_of_a_new_query(
         *("--query-result-uri", "s3://pseg-again-data/again/runs/nothing/query_result/"),
     )
     assert nowhere.returncode == 1
-    assert "the query result is empty" in nowhere.stderr
+    assert "there is no query result" in nowhere.stderr
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,36 @@ def test_columns_beyond_the_contract_are_ignored(tmp_path: Path) -> None:
     assert check_table(tmp_path, EVENTS) == 2
 
 
+@pytest.mark.parametrize("name", ["Amount", "AMOUNT"])
+def test_optional_column_in_another_case_is_refused_by_both_names(tmp_path: Path, name: str) -> None:
+    put(tmp_path, GOOD_EVENTS.rename_columns({"amount": name}), "july.parquet")
+    with pytest.raises(ContractError, match=f"column {name} of events must be named amount") as caught:
+        check_table(tmp_path, EVENTS)
+    assert caught.value.where == "july.parquet"
+
+
+@pytest.mark.parametrize(("contract", "table", "column"), EACH_COLUMN)
+def test_column_that_is_there_in_two_cases_is_refused_by_both_names(
+    tmp_path: Path, contract: TableContract, table: pa.Table, column: object
+) -> None:
+    name = column.name  # type: ignore[attr-defined]
+    put(tmp_path, table.append_column(name.title(), table.column(name)))
+    with pytest.raises(ContractError, match=f"columns of {contract.name} have one name: {name.title()}, {name}"):
+        check_table(tmp_path, contract)
+
+
+@pytest.mark.parametrize(("contract", "table", "column"), EACH_COLUMN)
+def test_required_column_in_another_case_is_missing_and_the_other_is_named(
+    tmp_path: Path, contract: TableContract, table: pa.Table, column: object
+) -> None:
+    name = column.name  # type: ignore[attr-defined]
+    put(tmp_path, table.rename_columns({name: name.title()}))
+    with pytest.raises(ContractError) as caught:
+        check_table(tmp_path, contract)
+    assert name in caught.value.what
+    assert name.title() in str(caught.value)
+
+
 def test_table_without_rows_is_refused(tmp_path: Path) -> None:
     put(tmp_path, GOOD_EVENTS.slice(0, 0))
     with pytest.raises(ContractError, match="events has no rows") as caught:
@@ -159,6 +189,21 @@ def test_parquet_is_known_by_its_content_and_found_in_subfolders(tmp_path: Path)
     (tmp_path / "day=1").mkdir()
     put(tmp_path / "day=1", GOOD_EVENTS, "part-0000.snappy")
     assert check_table(tmp_path, EVENTS) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["_temporary/0/part.parquet", "day=1/_old/part.parquet", ".part.parquet", "_part.parquet"]
+)
+def test_what_lies_under_a_name_of_something_unfinished_is_not_read(tmp_path: Path, name: str) -> None:
+    table = tmp_path / "_tables" / ".hidden"  # above the table any name will do
+    (table / name).parent.mkdir(parents=True, exist_ok=True)
+    put(table, GOOD_EVENTS)
+    put(table, GOOD_EVENTS, name)
+    assert check_table(table, EVENTS) == 2
+    (table / "part.parquet").unlink()
+    with pytest.raises(ContractError, match="no Parquet file for events") as caught:
+        check_table(table, EVENTS)
+    assert "begin with _ or ." in caught.value.why
 
 
 @pytest.mark.parametrize("kept", [20, -20], ids=["start", "all but its end"])

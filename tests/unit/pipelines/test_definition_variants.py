@@ -84,21 +84,23 @@ def test_events_go_to_every_instance_and_a_ready_tables_files_are_shared_out(def
 
 
 @pytest.mark.parametrize(
-    ("settings", "tables", "source"),
+    ("settings", "tables", "sources"),
     [
-        (SETTINGS, EVENT_TABLES, "contacts"),
-        (HASHED, ("customers",), "customers"),
-        (HASHED, ("customers", "contacts"), "customers"),
-        (replace(READY, query=SETTINGS.query, has_contacts=True), ("customers", "contacts"), "contacts"),
+        (SETTINGS, EVENT_TABLES, ["contacts"]),
+        (HASHED, ("customers",), ["customers"]),
+        (HASHED, ("customers", "contacts"), ["customers", "contacts"]),
+        (replace(READY, query=SETTINGS.query, has_contacts=True), ("customers", "contacts"), ["customers", "contacts"]),
     ],
     ids=["events", "ready with identifiers", "ready with both", "ready with contacts"],
 )
-def test_query_step_reads_where_the_identifiers_are_and_all_of_it(
-    define: Callable[..., str], settings: RunSettings, tables: tuple[str, ...], source: str
+def test_query_step_reads_where_identifiers_and_consents_are_and_all_of_it(
+    define: Callable[..., str], settings: RunSettings, tables: tuple[str, ...], sources: list[str]
 ) -> None:
     inputs = inputs_of(named(define(settings, tables))["QueryCleanRooms"])
-    assert set(inputs) == {"code", "settings", source}
-    assert inputs[source] == (f"s3://d/{source}/", "FullyReplicated")
+    assert set(inputs) == {"code", "settings", *sources}
+    assert {name: inputs[name] for name in sources} == {
+        name: (f"s3://d/{name}/", "FullyReplicated") for name in sources
+    }
 
 
 @pytest.mark.parametrize("as_of", ["undated", None, "2026-06-30"])

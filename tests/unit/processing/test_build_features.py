@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -228,6 +228,43 @@ def test_events_that_end_long_before_the_run_are_refused(tmp_path: Path) -> None
     write_table(tmp_path / "input", "events", known)
     with pytest.raises(ContractError, match="the events end on"):
         build(tmp_path)
+
+
+@pytest.mark.parametrize(("days", "is_refused"), [(8, False), (9, True), (3_000, True)])
+def test_events_that_end_long_before_the_day_of_scoring_are_refused(
+    tmp_path: Path, days: int, is_refused: bool
+) -> None:
+    late, soon = (replace(SETTINGS.goals[0], name=f"in_{horizon}", horizon_days=horizon) for horizon in (300, 80))
+    settings = replace(SETTINGS, query=None, goals=(late, soon), segments=())
+    last = write_inputs(tmp_path / "input")["events"]["event_time"].max().date()
+    scoring = Job(settings, last + timedelta(days=days), tmp_path / "input", tmp_path / "out", is_training=False)
+    if not is_refused:
+        assert "endpoints in 1 shard" in build_features(scoring)
+        return
+    with pytest.raises(ContractError, match=f"the events end on {last}, {days} days before the run's date") as caught:
+        build_features(scoring)
+    assert "8 may be missing" in caught.value.where
+    assert not list((tmp_path / "out").rglob("*.parquet"))
+
+
+def test_day_of_scoring_before_all_events_is_refused_by_name(tmp_path: Path) -> None:
+    write_inputs(tmp_path / "input")
+    early = Job(SETTINGS, date(2001, 1, 1), tmp_path / "input", tmp_path / "out", is_training=False)
+    with pytest.raises(ContractError, match="no event is dated on or before the run's date 2001-01-01") as caught:
+        build_features(early)
+    assert caught.value.why == "no customer is known on that day"
+
+
+@pytest.mark.parametrize("is_training", [True, False], ids=["train", "score"])
+def test_query_result_about_nobody_of_ours_is_refused(tmp_path: Path, is_training: bool) -> None:
+    tables = write_inputs(tmp_path / "input")
+    others = tables["query_result"].assign(customer_key=lambda rows: "other-" + rows["customer_key"])
+    write_table(tmp_path / "input", "query_result", others)
+    with pytest.raises(ContractError, match="the query result is about none of our customers") as caught:
+        build(tmp_path, is_training=is_training)
+    assert "QueryResultUri" in caught.value.fix
+    assert not list((tmp_path / "out").rglob("*.parquet"))
+    build_features(Job(SETTINGS, AS_OF, tmp_path / "input", tmp_path / "out", is_training, 0, 2))
 
 
 @pytest.mark.parametrize("name", ["place", "copies", "group", "order", "select"])

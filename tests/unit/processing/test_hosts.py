@@ -100,6 +100,7 @@ def test_channel_that_one_host_lacks_is_counted_over_all_customers(tmp_path: Pat
 def test_host_without_a_file_writes_nothing_and_the_others_are_whole(tmp_path: Path) -> None:
     inputs = [write_customers(tmp_path / "input", make_customers()), tmp_path / "empty"]
     (tmp_path / "empty" / "customers").mkdir(parents=True)
+    (tmp_path / "empty" / "customers" / "_SUCCESS").touch()
     two = on_hosts(READY, inputs, tmp_path / "two")
     one = on_hosts(READY, inputs[:1], tmp_path / "one")
     assert sorted(path.relative_to(two) for path in two.rglob("*.*")) == sorted(
@@ -158,11 +159,18 @@ def test_given_split_without_validation_is_refused_by_training_where_several_hos
     assert "split in project.toml" in caught.value.fix
 
 
-def test_split_by_time_is_refused_on_several_hosts(tmp_path: Path) -> None:
-    inputs = shared_out(make_customers().assign(day=range(400)), tmp_path, 2)
-    with pytest.raises(ContractError, match="2 instances can't split customers by day"):
-        on_hosts(with_roles(time="day"), inputs, tmp_path / "out")
+@pytest.mark.parametrize("split", ["", "part"], ids=["split by time", "split given"])
+def test_order_in_time_is_refused_on_several_hosts(tmp_path: Path, split: str) -> None:
+    customers = make_customers().assign(day=range(400), part=np.resize(["train", "validation", "test"], 400))
+    ignored = ("duration",) if split else ("duration", "part")
+    settings = with_roles(time="day", split=split, ignore=ignored)
+    inputs = shared_out(customers, tmp_path, 2)
+    with pytest.raises(ContractError, match="2 instances can't put customers in the order of day") as caught:
+        on_hosts(settings, inputs, tmp_path / "out")
+    assert "one processing instance" in caught.value.fix
     assert not list((tmp_path / "out").rglob("*.parquet"))
+    build_features(Job(settings, None, inputs[0], tmp_path / "scored", False, 0, 2))
+    assert (tmp_path / "scored" / "shards" / "shard-00000.parquet").is_file()
 
 
 def test_host_is_known_from_the_services_own_file(tmp_path: Path) -> None:

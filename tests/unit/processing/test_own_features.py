@@ -153,6 +153,35 @@ def test_clock_chance_and_settings_are_refused(connection: duckdb.DuckDBPyConnec
     assert "$as_of" in caught.value.fix
 
 
+@pytest.mark.parametrize(
+    "end",
+    [";", " ; \n", "; -- the end", ";\n/* é😀 */\n-- the; end\n", " -- the end; of it", "\n/* ; */ ; -- é"],
+    ids=repr,
+)
+def test_select_may_end_in_a_semicolon_and_a_comment(connection: duckdb.DuckDBPyConnection, end: str) -> None:
+    sql = f"SELECT customer_key, count(*) AS n, 'é;😀' AS t FROM events GROUP BY customer_key{end}"
+    assert run(connection, sql) == {"a": (1, "é;😀"), "b": (1, "é;😀")}
+
+
+@pytest.mark.parametrize("key", ["customer_key::INT", "customer_key::UTINYINT", "customer_key::DECIMAL(4, 0)"])
+def test_key_may_be_a_number_where_it_is_a_text_to_others(tmp_path: Path, key: str) -> None:
+    sql = f"SELECT {key} AS customer_key, count(*) AS n FROM events GROUP BY 1"
+    with connect(tmp_path) as opened:
+        opened.execute("CREATE VIEW events AS SELECT '7' AS customer_key, DATE '2026-01-01' AS event_day")
+        opened.execute("CREATE VIEW all_events AS FROM events")
+        table = own_features(opened, sql, "events", "base", DAY)
+        joined = opened.execute(f"SELECT e.customer_key, n FROM events e JOIN {table} USING (customer_key)").fetchall()
+    assert joined == [("7", 1)]
+
+
+def test_key_that_is_nobodys_is_ignored_whatever_its_type(tmp_path: Path) -> None:
+    own = replace(SETTINGS, features_sql="SELECT 5 AS customer_key, 1 AS n FROM events LIMIT 1")
+    write_inputs(tmp_path / "input", own, customers=300)
+    build_features(Job(own, AS_OF, tmp_path / "input", tmp_path / "out", True))
+    found = pq.read_table(tmp_path / "out" / "features" / "feature_table.parquet").to_pandas()
+    assert found["n"].isna().all()
+
+
 def test_sample_is_refused(connection: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(SettingsError, match="the feature query uses"):
         run(connection, "SELECT DISTINCT customer_key, 1 AS x FROM events USING SAMPLE 50%")
@@ -197,7 +226,7 @@ def refuse(folder: Path, sql: str) -> ContractError:
     return caught.value
 
 
-@pytest.mark.parametrize("name", ["recency_days", "RECENCY_DAYS", "split", "label__buy", "affinity"])
+@pytest.mark.parametrize("name", ["recency_days", "RECENCY_DAYS", "split", "label__buy", "affinity", "Id"])
 def test_name_that_is_taken_is_refused(tmp_path: Path, name: str) -> None:
     error = refuse(tmp_path, f'SELECT customer_key, 1 AS "{name}" FROM events GROUP BY ALL')
     assert f"have the names of other features: {name}" in error.what

@@ -230,9 +230,10 @@ def test_given_split_without_validation_gives_a_quarter_of_its_training_part(tmp
         lambda n: n,
         lambda n: float(n) / 7,
         lambda n: pd.Timestamp("2026-01-01") + pd.Timedelta(n, "h"),
-        lambda n: f"{n:04d}",
+        lambda n: f"{pd.Timestamp('2025-12-01') + pd.Timedelta(n, 'D'):%Y-%m-%d}",
+        lambda n: f"{pd.Timestamp('2025-12-31') + pd.Timedelta(n, 'h'):%Y-%m-%dT%H:%M:%S.00Z}",
     ],
-    ids=["int", "float", "timestamp", "text"],
+    ids=["int", "float", "timestamp", "text of a day", "text of a moment"],
 )
 def test_split_by_time_tests_on_the_newest(tmp_path: Path, day: Callable[[int], Any]) -> None:
     order = np.random.default_rng(5).permutation(400).tolist()

@@ -13,7 +13,17 @@ import pytest
 
 from contracts.errors import ContractError, PsegError
 from contracts.run_settings import RunSettings
-from tests.ready_worlds import READY, build, make_customers, training_rows, with_column, with_roles, write_customers
+from contracts.segment_file import ENDPOINT_COLUMNS
+from tests.ready_worlds import (
+    READY,
+    build,
+    make_customers,
+    scored_rows,
+    training_rows,
+    with_column,
+    with_roles,
+    write_customers,
+)
 
 
 def refuse(folder: Path, customers: pd.DataFrame | pa.Table, settings: RunSettings = READY) -> PsegError:
@@ -89,6 +99,18 @@ def test_bad_table_is_refused_by_name_and_nothing_written(
     assert words in refuse(tmp_path, change(make_customers())).what
 
 
+@pytest.mark.parametrize("name", ENDPOINT_COLUMNS)
+def test_feature_named_as_a_column_of_endpoints_is_refused_with_the_way_out(tmp_path: Path, name: str) -> None:
+    customers = make_customers().assign(**{name: range(400)})
+    error = refuse(tmp_path, customers)
+    assert error.what == f"a feature can't be named {name!r}"
+    assert f"ignore = [{name!r}]" in error.fix
+    out = build(tmp_path / "ignored", customers, with_roles(ignore=("duration", name)))
+    assert len(scored_rows(out)) == 400
+    other_case = customers.rename(columns={name: name.swapcase()})
+    assert scored_rows(build(tmp_path / "case", other_case))[name.swapcase()].tolist() == [*range(400)]
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -129,6 +151,24 @@ def test_time_may_not_be_missing(tmp_path: Path) -> None:
     assert (
         "column day of customers has no value in 1 of 400" in refuse(tmp_path, customers, with_roles(time="day")).what
     )
+
+
+@pytest.mark.parametrize(
+    "day",
+    ["28/02/2026", "02-28-2026", "10", "20260228", "2026-2-8", "2026-13-01", "2026-01-01T10:00+02:00", "Jan 2026", ""],
+)
+@pytest.mark.parametrize("is_dictionary", [False, True], ids=["text", "dictionary"])
+def test_time_in_text_that_does_not_sort_by_time_is_refused(tmp_path: Path, day: str, is_dictionary: bool) -> None:
+    days = pa.array(["2026-02-28"] * 398 + [day] * 2)
+    table = with_column("day", days.dictionary_encode() if is_dictionary else days)
+    error = refuse(tmp_path, table, with_roles(time="day"))
+    assert error.what == "column day of customers has text that is no ISO time in 2 of 400 rows"
+    assert "YYYY-MM-DD" in error.why
+
+
+def test_time_in_any_text_is_no_matter_where_nobody_is_learned_from(tmp_path: Path) -> None:
+    customers = make_customers().assign(day="28/02/2026")
+    assert len(scored_rows(build(tmp_path, customers, with_roles(time="day"), is_training=False))) == 400
 
 
 @pytest.mark.parametrize(
