@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from activation import segment_files
-from activation.population import Population, read_population
+from activation.population import Population, folded, read_population
 from activation.selection import expect, positives_within, select
 from contracts.errors import ContractError
 from contracts.run_facts import RunFacts
@@ -152,6 +154,23 @@ def test_cut_takes_people_with_every_address_of_theirs(tmp_path: Path) -> None:
     population = population_of(tmp_path / "scored", rows)
     segment = write(tmp_path, Segment("half", "buy", 50.0), population, facts_of(rows))
     assert (segment.people, segment.endpoints) == (2, 4)
+
+
+@pytest.mark.parametrize("other", ["B@X.COM", " b@x.com", "b@x.com "], ids=["case", "blank before", "blank after"])
+def test_spellings_of_one_address_are_one_mailbox_and_the_best_line_stays_as_written(
+    tmp_path: Path, other: str
+) -> None:
+    rows: list[Row] = [("CUSTOM", other, "i1", "k1", 0.9), ("CUSTOM", "b@x.com", "i2", "k2", 0.8)]
+    population = population_of(tmp_path / "scored", rows)
+    segment = write(tmp_path, Segment("all", "buy", 100.0), population, facts_of(rows))
+    assert (tmp_path / segment.files[0].key).read_text() == HEADER + f"CUSTOM,{other},i1,k1,0.900000\n"
+    assert dict(segment.waterfall)["address used by another customer"] == 1
+
+
+@pytest.mark.parametrize("address", ["Ä@X.COM", "ΟΔΟΣ", "İ@x.com", "\u00a0a\u2003", "ß", "a\u3000"])
+def test_mailboxes_are_told_apart_as_refusals_tell_them(address: str) -> None:
+    ours = folded(pa.chunked_array([[address]]))[0].as_py()
+    assert duckdb.execute("SELECT lower(trim(?))", [address]).fetchone() == (ours,)
 
 
 def test_segment_of_a_channel_counts_and_holds_that_channel_only(tmp_path: Path) -> None:
