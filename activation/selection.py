@@ -27,12 +27,17 @@ Z95 = 1.96
 
 @dataclass(frozen=True)
 class Selection:
-    """One segment: endpoints of its file and its people, both best first; people held back; where all others went."""
+    """One segment: endpoints of its file and its people, both best first; people held back; where all others went.
+
+    ``whole_percent`` is the least whole percentage of the people with an address that holds both: how deep the rule
+    went, whichever part of it cut. It is 1 where nobody is left.
+    """
 
     endpoints: Positions
     people: Positions
     held_back: Positions
     waterfall: Waterfall
+    whole_percent: int
 
 
 def select(population: Population, segment: Segment, facts: RunFacts, seed: int) -> Selection:
@@ -73,6 +78,7 @@ def select(population: Population, segment: Segment, facts: RunFacts, seed: int)
         people=people,
         held_back=chosen[is_held],
         waterfall=(*start, *counts.items()),
+        whole_percent=max(0, 100 * (len(chosen) - 1) // len(reachable)) + 1,
     )
 
 

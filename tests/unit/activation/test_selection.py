@@ -208,6 +208,31 @@ def test_nobody_above_the_minimum_leaves_a_segment_without_files(tmp_path: Path)
     assert (segment.expected, segment.expected_low, segment.expected_high) == (0.0, 0.0, 0.0)
 
 
+@pytest.mark.parametrize("size", [7, 690, 700])
+@pytest.mark.parametrize("holdout", [0.0, 20.0])
+def test_range_of_the_same_people_is_the_same_whichever_rule_chose_them(
+    tmp_path: Path, size: int, holdout: float
+) -> None:
+    texts = scored_texts(size)
+    facts = replace(SCORED, customers=size, drops={}, scored={"": size, "EMAIL": size})
+    population = read(tmp_path / "in", *texts)
+    cut = write(tmp_path, Segment("same", "buy", 5.0, holdout_percent=holdout), population, facts)
+    last = int(population.millionths[cut.people + cut.holdout - 1]) / 10**6
+    capped = Segment("same", "buy", 100.0, "", 0.0, cut.people + cut.holdout, holdout)
+    for segment in (capped, Segment("same", "buy", 60.0, "", last, 0, holdout)):
+        found = write(tmp_path, segment, population, facts)
+        assert (found.people, found.expected) == (cut.people, cut.expected)
+        assert (found.expected_low, found.expected_high) == (cut.expected_low, cut.expected_high)
+
+
+def test_range_of_a_cut_is_judged_by_the_positives_of_that_reach_in_the_test(tmp_path: Path) -> None:
+    population = read(tmp_path / "in", *scored_texts(100))
+    segment = write(tmp_path, Segment("few", "buy", 100.0, max_size=10), population)
+    scores = np.linspace(0, 1, 100)[-10:]
+    expected = expect(scores.sum(), (scores * (1 - scores)).sum(), people=10, positives=20)
+    assert (segment.expected, segment.expected_low, segment.expected_high) == expected
+
+
 def test_channel_on_which_nobody_was_scored_is_refused_by_name(tmp_path: Path) -> None:
     rows = pair("a", 0.4)
     population = population_of(tmp_path, rows)
