@@ -143,7 +143,7 @@ def draw_holdout(
 ) -> npt.NDArray[np.bool_]:
     """Draw who is kept out of a segment's file: of some people those with the lowest hashes.
 
-    They are the segment's share ``of`` so many, rounded up. The hash depends on seed, segment
+    They are the segment's share ``of`` so many, rounded up, but never all of these. The hash depends on seed, segment
     and customer alone, so the same people are held back in each run, as far as they are chosen.
 
     Returns
@@ -157,7 +157,8 @@ def draw_holdout(
     for key in population.customer_keys(people):
         digests += hashlib.sha256(f"{seed}|{segment.name}|{key}".encode()).digest()
     words = np.frombuffer(digests, dtype=">u8").reshape(-1, 4)
-    is_held[np.lexsort(words.T[::-1])[: share(of, segment.holdout_percent)]] = True
+    held = min(share(of, segment.holdout_percent), max(0, of - 1))
+    is_held[np.lexsort(words.T[::-1])[:held]] = True
     return is_held
 
 

@@ -84,7 +84,8 @@ def choose_plainly(rows: list[Row], segment: Segment) -> tuple[list[Row], list[s
     by_hash = sorted(
         set(chosen) - losers, key=lambda key: hashlib.sha256(f"{SEED}|{segment.name}|{key}".encode()).hexdigest()
     )
-    held = set(by_hash[: math.ceil(len(chosen) * Fraction(str(segment.holdout_percent)) / 100)])
+    wanted = math.ceil(len(chosen) * Fraction(str(segment.holdout_percent)) / 100)
+    held = set(by_hash[: min(wanted, max(0, len(chosen) - 1))])
     in_file = [customer for customer in chosen if customer not in held]
     left = [len({row[3] for row in scored}), *map(len, (people, above, sure, chosen, in_file))]
     return [row for row in ranked if row[3] in in_file], sorted(held), left

@@ -253,6 +253,13 @@ def test_facts_that_do_not_lead_to_the_scored_people_are_refused(tmp_path: Path,
         select(population, Segment("all", "buy", 100.0), replace(facts_of(rows), **change), 7)
 
 
+@pytest.mark.parametrize(("size", "percent", "held"), [(1, 1.0, 0), (2, 1.0, 1), (2, 99.9, 1), (10, 99.9, 9)])
+def test_holdout_is_rounded_up_but_never_everybody(tmp_path: Path, size: int, percent: float, held: int) -> None:
+    segment = Segment("few", "buy", 100.0, max_size=size, holdout_percent=percent)
+    chosen = select(read(tmp_path, *scored_texts(100)), segment, SCORED, 7)
+    assert (len(chosen.held_back), len(chosen.people)) == (held, size - held)
+
+
 def test_another_seed_or_segment_holds_others_back(tmp_path: Path) -> None:
     population = read(tmp_path, *scored_texts(100))
     found = [
