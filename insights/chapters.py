@@ -54,6 +54,12 @@ class SegmentView:
         return self.published.expected / self.published.people if self.published.people else 0.0
 
     @property
+    def emptied_by(self) -> Step | None:
+        """The step that took the last people away, None where somebody is in the file or nobody ever was."""
+        taken = [step for step in self.steps if step.dropped]
+        return taken[-1] if taken and not self.published.people else None
+
+    @property
     def has_interval(self) -> bool:
         """Tell if the publish estimated an interval."""
         return self.published.expected_high > 0
@@ -185,7 +191,7 @@ def view_goal(key: str, evaluation: Evaluation, manifest: RunManifest) -> GoalVi
     drawn = {"tenths": charts.draw_tenths(f"{key}-tenths", evaluation.tenths, evaluation.base_rate, words.past)}
     if evaluation.calibration:
         drawn["calibration"] = charts.draw_calibration(f"{key}-calibration", evaluation.calibration)
-    if segments:
+    if segments and segments[0].published.people:
         first = segments[0]
         label = f"{of_every(first.rate)} in {first.published.name} will {words.verb}"
         drawn["hundred"] = charts.draw_hundred(first.rate, label)
@@ -352,7 +358,7 @@ def word_lines(goals: tuple[GoalView, ...]) -> list[Line]:
 
 def effect_lines(goals: tuple[GoalView, ...]) -> list[Line]:
     """Say that a score is no effect, and if the holdouts can show one."""
-    segments = [segment for goal in goals for segment in goal.segments]
+    segments = [segment for goal in goals for segment in goal.segments if segment.published.people]
     if not segments:
         return []
     text = Markup("A score says who <b>will</b> do it, not whom your message <b>persuades</b>. ")

@@ -229,6 +229,42 @@ def test_too_small_holdout_says_how_many_people_would_do() -> None:
     assert "people would show 2.5 points." in html
 
 
+def test_empty_segment_says_that_nobody_is_in_it_and_which_step_took_the_last_away() -> None:
+    rich = rich_run(1)
+    waterfall = (("scored", 400), ("below the cut", 388), ("under the minimum score", 12), ("over the size cap", 0))
+    segment = replace(
+        rich.manifests[0].segments[0],
+        people=0,
+        endpoints=0,
+        expected=0.0,
+        expected_low=0.0,
+        expected_high=0.0,
+        lowest_score=0.0,
+        holdout=0,
+        waterfall=waterfall,
+        files=(),
+    )
+    html = render_report(replace(rich, manifests=(replace(rich.manifests[0], segments=(segment,)),)))
+    summary = html[html.index('id="summary"') : html.index('id="segments"')]
+    assert "<b>Nobody is in this segment.</b> The last 12 people went at the step “<bdi>under the minimum" in summary
+    assert "Of every" not in summary
+    assert "Each picture is one hundred people" not in summary
+    assert "Each picture is one hundred people" in PAGES["rich"]
+    assert "<svg" not in summary
+    segments = html[html.index('id="segments"') : html.index('id="goal-1"')]
+    assert "Nobody is in it, so there is no file.</b> The last 12 people went at the step" in segments
+    assert "holdout_percent" not in segments
+    Page(html)
+
+
+def test_holdout_for_which_there_are_too_few_people_does_not_ask_for_a_setting_that_is_there() -> None:
+    rich = rich_run(1)
+    segment = replace(rich.manifests[0].segments[0], people=1, expected=0.2, holdout=0, waterfall=(("scored", 1),))
+    html = render_report(replace(rich, manifests=(replace(rich.manifests[0], segments=(segment,)),)))
+    assert "there are too few people for a random group beside the file" in html
+    assert "Set holdout_percent" not in html
+
+
 def test_numbers_of_a_model_whose_customers_have_moved_are_vouched_for_in_the_test_only() -> None:
     html = PAGES["rich"]
     buy, lapse = html[html.index('id="goal-1"') : html.index('id="goal-2"')], html[html.index('id="goal-2"') :]
