@@ -19,7 +19,7 @@ from contracts.segment_manifest import BELOW_CUT, PublishedSegment, SegmentManif
 from insights import charts, reach
 from insights.holdout import Holdout, describe_holdout
 from insights.partner import Scope, Verdict, judge_partner
-from insights.wording import exact, listed, of_every, percent, user
+from insights.wording import exact, listed, of_every, percent_as_written, user
 
 CHANNELS = {"EMAIL": "e-mail", "SMS": "SMS", "VOICE": "phone", "PUSH": "push message", "CUSTOM": "custom channel"}
 STATE_ORDER = {"stop": 0, "watch": 1, "ok": 2}
@@ -400,7 +400,7 @@ def rule_in_words(view: SegmentView) -> Markup:
     if segment.top_percent < 100:
         parts = [Markup("The {:g}% most likely to {}").format(segment.top_percent, verb)]
     if segment.minimum_score > 0:
-        parts.append(Markup("with a chance of at least {}").format(percent(segment.minimum_score)))
+        parts.append(Markup("with a chance of at least {}").format(percent_as_written(segment.minimum_score)))
     if segment.max_size:
         parts.append(Markup("at most {} people").format(exact(segment.max_size)))
     return Markup(", ").join(parts) + Markup(".")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 
 from markupsafe import Markup
 
@@ -37,6 +38,11 @@ def percent(share: float, digits: int = 0) -> str:
     while digits < 4 and 0 < abs(share) < 0.5 * 10 ** -(digits + 2):
         digits += 1
     return f"{100 * share:.{digits}f}%".replace("-", MINUS)
+
+
+def percent_as_written(share: float) -> str:
+    """Write a share [0-1] in percent with just the digits that somebody wrote it with: ``12.5%``."""
+    return f"{(100 * Decimal(str(share))).normalize():f}%"
 
 
 def money(value: float, currency: str) -> str:
