@@ -19,7 +19,7 @@ from contracts.segment_manifest import BELOW_CUT, PublishedSegment, SegmentManif
 from insights import charts, reach
 from insights.holdout import Holdout, describe_holdout
 from insights.partner import Scope, Verdict, judge_partner
-from insights.wording import exact, listed, of_every, percent_as_written, user
+from insights.wording import NO_DATE, day, exact, listed, of_every, percent_as_written, user
 
 CHANNELS = {"EMAIL": "e-mail", "SMS": "SMS", "VOICE": "phone", "PUSH": "push message", "CUSTOM": "custom channel"}
 STATE_ORDER = {"stop": 0, "watch": 1, "ok": 2}
@@ -278,6 +278,16 @@ def shift_rows(goals: tuple[GoalView, ...]) -> tuple[ShiftRow, ...]:
     return tuple(sorted(rows, key=lambda row: (STATE_ORDER[row.shift.state], -row.shift.psi)))
 
 
+def measured_when(goals: tuple[GoalView, ...], run: Run) -> str:
+    """Say when the models were tested, where that was not in this run; empty where it was."""
+    if run.kind != "score":
+        return ""
+    models = "the models were" if len(goals) > 1 else "the model was"
+    texts = sorted({text for goal in goals for text in goal.evaluation.model.get("training_as_of", ())})
+    days = ", ".join(day(text) for text in texts if day(text) != NO_DATE)
+    return f"measured when {models} trained" + (f", from customers as of {days}" if days else "")
+
+
 def headline(goals: tuple[GoalView, ...]) -> str:
     """Say in one sentence whether anything is live."""
     segments = [segment for goal in goals for segment in goal.segments]
@@ -304,10 +314,11 @@ def weigh_up(goals: tuple[GoalView, ...], run: Run) -> list[Line]:
     lines = [*stopped_lines(goals), *word_lines(goals), *effect_lines(goals), *partner_lines(goals, run)]
     shifts = [row.shift for row in shift_rows(goals) if row.shift.state != "ok"]
     if shifts:
-        moved = Markup("{} moved most since training{}.").format(
-            user(shifts[0].name), Markup(": {}").format(user(shifts[0].cause)) if shifts[0].cause else ""
-        )
-        others = Markup(" {} more moved.").format(len(shifts) - 1) if len(shifts) > 1 else ""
+        when = "had moved most when the model was trained" if run.kind == "score" else "moved most since training"
+        cause = Markup(": {}").format(user(shifts[0].cause)) if shifts[0].cause else ""
+        moved = Markup("{} {}{}.").format(user(shifts[0].name), when, cause)
+        had = "had moved" if run.kind == "score" else "moved"
+        others = Markup(" {} more {}.").format(len(shifts) - 1, had) if len(shifts) > 1 else ""
         lines.append(Line(shifts[0].state, moved + others, "changes", "What changed"))
     for goal in goals:
         quality = goal.evaluation.quality

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from contracts.evaluation import Check
 
 MINUS = "−"  # noqa: RUF001 the minus sign, as wide as a plus
+NO_DATE = "no date"
 SHARE_CHECKS = ("calibration_by_tenth", "calibration_in_the_large", "drift_of_match_rate", "tested_on_the_past")
 
 
@@ -85,7 +86,7 @@ def day(text: str) -> str:
     try:
         parsed = date.fromisoformat(text)
     except ValueError:
-        return "no date"
+        return NO_DATE
     return f"{parsed.day} {parsed:%B} {parsed.year}"
 
 

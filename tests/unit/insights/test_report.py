@@ -272,6 +272,31 @@ def test_numbers_of_a_model_whose_customers_have_moved_are_vouched_for_in_the_te
     assert "<b>In the test, yes; but today’s customers have moved.</b> Where it said" in lapse
 
 
+def test_score_run_says_that_what_the_model_was_tested_with_was_measured_when_it_was_trained() -> None:
+    rich = rich_run(status="approved")
+    html = render_report(replace(rich, run=replace(rich.run, kind="score")))
+    measured = "measured when the models were trained, from customers as of 31 August 2026"
+    changes = html[html.index('id="changes"') : html.index('id="checks"')]
+    assert "Had customers moved when the model was trained?" in changes
+    assert f"As {measured}: customers scored otherwise" in changes
+    checks = html[html.index('id="checks"') : html.index('id="method"')]
+    assert f"All of it was {measured}" in checks
+    assert html.count(measured) == 4  # with the quality of both goals
+    for claim in ("still about these people", "since training", "today’s customers score", "customers have moved"):
+        assert claim not in html
+        assert claim in PAGES["approved"]
+    Page(html)
+
+
+@pytest.mark.parametrize("dates", [[], ["undated"]])
+def test_score_run_of_a_model_without_dates_names_none(dates: list[str]) -> None:
+    sparse = sparse_run()
+    evaluation = replace(sparse.evaluations[0], model={**sparse.evaluations[0].model, "training_as_of": dates})
+    html = render_report(replace(sparse, run=replace(sparse.run, kind="score"), evaluations=(evaluation,)))
+    assert "All of it was measured when the model was trained: where" in html
+    Page(html)
+
+
 def test_approve_command_is_printed_for_candidates_only() -> None:
     assert "pseg model approve buy" in PAGES["rich"]
     assert "pseg model approve" not in PAGES["approved"]
