@@ -214,8 +214,12 @@ def view_reach(key: str, evaluation: Evaluation, published: SegmentManifest | No
     cuts = cuts or tested
     if not cuts:
         return None
-    starts = {segment.name: reach.percent_of(segment, published) for segment in published.segments} if published else {}
+    segments = published.segments if published else ()
+    found = {segment.name: reach.percent_of(segment, cuts) for segment in segments}
+    starts = {name: percent for name, percent in found.items() if percent is not None}
     start = reach.whole(next(iter(starts.values()), 10.0))
+    if segments and is_expected and segments[0].name not in starts:
+        start = reach.start_of(segments[0], cuts)
     cut = reach.cut_at(cuts, start)
     words = evaluation.words
     return ReachView(

@@ -306,12 +306,24 @@ def test_approve_command_is_printed_for_candidates_only() -> None:
 def test_goal_may_fill_several_segments() -> None:
     rich = rich_run(1)
     segment = rich.manifests[0].segments[0]
-    second = replace(segment, name="second", top_percent=0.5)
+    second = replace(segment, name="second", top_percent=0.5, channel="", max_size=0)
     html = render_report(replace(rich, manifests=(replace(rich.manifests[0], segments=(segment, second)),)))
     assert "second</bdi> (0.5%, shown at 1%)" in html
     assert html.count('<tr class="here"><th scope="row">Top 0.5%') == 1
     assert "2 segments" in html
     Page(html)
+
+
+def test_segment_whose_people_are_not_those_of_a_cut_has_no_row_and_no_button() -> None:
+    rich = rich_run(1)
+    segment = replace(rich.manifests[0].segments[0], people=15, holdout=0, waterfall=(("scored", 15),))
+    html = render_report(replace(rich, manifests=(replace(rich.manifests[0], segments=(segment,)),)))
+    panel = html[html.index("<h3>How many people should you contact?</h3>") :]
+    panel = panel[: panel.index("Where everyone went")]
+    assert "This segment (" not in panel
+    assert '<tr class="here">' not in panel
+    assert 'value="1">' in panel  # the slider starts at the least cut that has as many
+    assert "15 people are in the file of" in panel
 
 
 def test_six_goals_have_a_chapter_each() -> None:
