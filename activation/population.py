@@ -31,8 +31,9 @@ class Population:
     """Every endpoint of a run, best first; equal scores are ordered by endpoint id.
 
     Arrays of shape (n_endpoints,): ``millionths`` are scores times 10^6; ``customer`` and ``address`` number the
-    distinct customer keys and pairs of channel and address, from 0 on; ``channel`` is a position in ``channels``. The
-    line of an endpoint has ``size`` bytes from ``start`` on, counted through the files one after the other.
+    distinct customer keys and pairs of channel and address, from 0 on: addresses that differ in case or in blanks
+    around them are one, as for refusals. ``channel`` is a position in ``channels``. The line of an endpoint has
+    ``size`` bytes from ``start`` on, counted through the files one after the other.
     """
 
     channels: tuple[str, ...]
@@ -90,7 +91,9 @@ def read_population(folder: Path, goal: str) -> Population:
     for path in paths:
         found = read_scored_csv(path, goal)
         channel, address, *_ = (found.endpoints.column(name) for name in ENDPOINT_COLUMNS)
-        pairs = pc.binary_join_element_wise(channel, address, "\n")  # no value holds a line feed: pairs stay pairs
+        pairs = pc.binary_join_element_wise(
+            channel, folded(address), "\n"
+        )  # no value holds a line feed: pairs stay pairs
         for name, values in zip(ENDPOINT_COLUMNS, (channel, pairs, *found.endpoints.columns[2:]), strict=True):
             texts[name] += values.chunks
         millionths.append(found.millionths)
@@ -117,6 +120,11 @@ def read_population(folder: Path, goal: str) -> Population:
         paths=paths,
         path_starts=np.array(path_starts[:-1], dtype=np.int64),
     )
+
+
+def folded(addresses: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Write addresses of one mailbox alike, just as refusals are compared: no blanks around, small letters."""
+    return pc.utf8_lower(pc.utf8_trim_whitespace(addresses))
 
 
 def number_texts(pieces: list[pa.StringArray]) -> Codes:

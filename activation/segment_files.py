@@ -28,7 +28,7 @@ def write_segment(
         float(scores.sum()),
         float((scores * (1 - scores)).sum()),
         len(scores),
-        positives_within(evaluation, segment.top_percent),
+        positives_within(evaluation, chosen.whole_percent),
     )
     return PublishedSegment(
         name=segment.name,

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from activation.population import Population, Positions, first_of_each
+from activation.population import Codes, Population, Positions, first_of_each
 from contracts.errors import ContractError
 from contracts.evaluation import Evaluation
 from contracts.run_facts import ANY_CHANNEL, RunFacts
@@ -27,19 +27,25 @@ Z95 = 1.96
 
 @dataclass(frozen=True)
 class Selection:
-    """One segment: endpoints of its file and its people, both best first; people held back; where all others went."""
+    """One segment: endpoints of its file and its people, both best first; people held back; where all others went.
+
+    ``whole_percent`` is the least whole percentage of the people with an address that holds both: how deep the rule
+    went, whichever part of it cut. It is 1 where nobody is left.
+    """
 
     endpoints: Positions
     people: Positions
     held_back: Positions
     waterfall: Waterfall
+    whole_percent: int
 
 
 def select(population: Population, segment: Segment, facts: RunFacts, seed: int) -> Selection:
     """Choose the people of a segment, with every address of theirs on its channel.
 
     Of several customers with one address the one with the highest score keeps it: two rows of one address would fight
-    over it (Pinpoint API reference, EndpointStatus). The cut is over the people who then have an address.
+    over it (Pinpoint API reference, EndpointStatus). The cut is over the people who then have an address. Whoever lost
+    an address is never held back: the customer who keeps it may be written to there.
 
     Raises
     ------
@@ -54,7 +60,9 @@ def select(population: Population, segment: Segment, facts: RunFacts, seed: int)
     minimum = math.ceil(Fraction(str(segment.minimum_score)) * 10**SCORE_DIGITS)
     sure = above_cut[population.millionths[above_cut] >= minimum]
     chosen = sure[: segment.max_size or None]
-    is_held = draw_holdout(population, chosen, segment, seed)
+    can_be_held = ~np.isin(population.customer[chosen], losers(population, on_channel, endpoints))
+    is_held = np.zeros(len(chosen), dtype=bool)
+    is_held[can_be_held] = draw_holdout(population, chosen[can_be_held], len(chosen), segment, seed)
     people = chosen[~is_held]
     is_in_file = np.zeros(len(population.customer), dtype=bool)
     is_in_file[population.customer[people]] = True
@@ -70,6 +78,7 @@ def select(population: Population, segment: Segment, facts: RunFacts, seed: int)
         people=people,
         held_back=chosen[is_held],
         waterfall=(*start, *counts.items()),
+        whole_percent=max(0, 100 * (len(chosen) - 1) // len(reachable)) + 1,
     )
 
 
@@ -90,6 +99,14 @@ def endpoints_on(population: Population, channel: str) -> Positions:
 def best_endpoints(population: Population, endpoints: Positions) -> Positions:
     """Return the best endpoint of each customer among some, best first."""
     return endpoints[first_of_each(population.customer[endpoints], len(population.customer))]
+
+
+def losers(population: Population, endpoints: Positions, kept: Positions) -> Codes:
+    """Return the customers of those among some endpoints whose address is another customer's in the ``kept`` ones."""
+    owner = np.empty(len(population.address), dtype=np.int32)
+    owner[population.address[kept]] = population.customer[kept]
+    customer = population.customer[endpoints]
+    return np.asarray(customer[owner[population.address[endpoints]] != customer], dtype=np.int32)
 
 
 def waterfall_to_scored(facts: RunFacts, channel: str, people: int) -> Waterfall:
@@ -121,11 +138,13 @@ def share(count: int, percent: float) -> int:
     return math.ceil(count * Fraction(str(percent)) / 100)
 
 
-def draw_holdout(population: Population, people: Positions, segment: Segment, seed: int) -> npt.NDArray[np.bool_]:
-    """Draw who is kept out of a segment's file: the share of people with the lowest hashes.
+def draw_holdout(
+    population: Population, people: Positions, of: int, segment: Segment, seed: int
+) -> npt.NDArray[np.bool_]:
+    """Draw who is kept out of a segment's file: of some people those with the lowest hashes.
 
-    The hash depends on seed, segment and customer alone, so the same people are held back in each run, as far as they
-    are chosen.
+    They are the segment's share ``of`` so many, rounded up, but never all of these. The hash depends on seed, segment
+    and customer alone, so the same people are held back in each run, as far as they are chosen.
 
     Returns
     -------
@@ -138,7 +157,8 @@ def draw_holdout(population: Population, people: Positions, segment: Segment, se
     for key in population.customer_keys(people):
         digests += hashlib.sha256(f"{seed}|{segment.name}|{key}".encode()).digest()
     words = np.frombuffer(digests, dtype=">u8").reshape(-1, 4)
-    is_held[np.lexsort(words.T[::-1])[: share(len(people), segment.holdout_percent)]] = True
+    held = min(share(of, segment.holdout_percent), max(0, of - 1))
+    is_held[np.lexsort(words.T[::-1])[:held]] = True
     return is_held
 
 

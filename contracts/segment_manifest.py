@@ -12,6 +12,8 @@ from contracts.document import read_document
 from contracts.errors import ContractError, VerificationError
 
 FILE_NAME = "manifest.json"
+PLACES = ("segments", "holdouts")  # the folders that a publish fills, beside its manifest
+MAX_NAMED = 5  # so many files are named in an error
 STATUSES = ("candidate", "approved")
 BELOW_CUT = "below the cut"  # the waterfall's step after which only cap, address rules and holdout take people away
 
@@ -145,21 +147,35 @@ def verify_files(manifest: SegmentManifest, folder: Path) -> int:
     Raises
     ------
     VerificationError
-        If a file is missing or differs, or a CSV lies there that the manifest does not know.
+        If a file is missing or differs.
     """
-    known: set[Path] = set()
     for segment in manifest.segments:
         for file in segment.all_files:
             path = folder / file.key
-            known.add(path)
             if not path.is_file() or sha256_of(path) != file.sha256:
                 problem = "is missing" if not path.is_file() else "is not what was published"
                 raise VerificationError(
                     f"{file.key} {problem}", where=str(folder), fix="publish the run again; do not send this file"
                 )
-        for path in (folder / "segments" / segment.name).glob("*"):
-            if path not in known:
-                raise VerificationError(
-                    f"{path.name} lies in {segment.name} but is in no manifest", where=str(path.parent), fix="remove it"
-                )
     return sum(file.rows for segment in manifest.segments for file in segment.files)
+
+
+def verify_folder(manifests: tuple[SegmentManifest, ...], folder: Path) -> int:
+    """Compare everything below ``segments/`` and ``holdouts/`` with the manifests; return how many rows are published.
+
+    Raises
+    ------
+    VerificationError
+        If a file is missing or differs, or any lies there that no manifest lists.
+    """
+    rows = sum(verify_files(manifest, folder) for manifest in manifests)
+    known = {folder / file.key for m in manifests for segment in m.segments for file in segment.all_files}
+    found = {path for place in PLACES for path in (folder / place).rglob("*") if path.is_symlink() or not path.is_dir()}
+    if foreign := [path.relative_to(folder).as_posix() for path in sorted(found - known)]:
+        raise VerificationError(
+            f"{', '.join(foreign[:MAX_NAMED])}{' and more' if len(foreign) > MAX_NAMED else ''}: in no manifest",
+            where=str(folder),
+            why=f"{len(foreign):,} file{'s' if len(foreign) > 1 else ''} that this run did not publish",
+            fix="remove what is not yours to send, or fetch the run again",
+        )
+    return rows

@@ -19,7 +19,7 @@ from contracts.segment_manifest import BELOW_CUT, PublishedSegment, SegmentManif
 from insights import charts, reach
 from insights.holdout import Holdout, describe_holdout
 from insights.partner import Scope, Verdict, judge_partner
-from insights.wording import exact, listed, of_every, percent, user
+from insights.wording import NO_DATE, day, exact, listed, of_every, percent_as_written, user
 
 CHANNELS = {"EMAIL": "e-mail", "SMS": "SMS", "VOICE": "phone", "PUSH": "push message", "CUSTOM": "custom channel"}
 STATE_ORDER = {"stop": 0, "watch": 1, "ok": 2}
@@ -52,6 +52,12 @@ class SegmentView:
     def rate(self) -> float:
         """Share [0-1] of the people in the file who are expected to do it."""
         return self.published.expected / self.published.people if self.published.people else 0.0
+
+    @property
+    def emptied_by(self) -> Step | None:
+        """The step that took the last people away, None where somebody is in the file or nobody ever was."""
+        taken = [step for step in self.steps if step.dropped]
+        return taken[-1] if taken and not self.published.people else None
 
     @property
     def has_interval(self) -> bool:
@@ -185,7 +191,7 @@ def view_goal(key: str, evaluation: Evaluation, manifest: RunManifest) -> GoalVi
     drawn = {"tenths": charts.draw_tenths(f"{key}-tenths", evaluation.tenths, evaluation.base_rate, words.past)}
     if evaluation.calibration:
         drawn["calibration"] = charts.draw_calibration(f"{key}-calibration", evaluation.calibration)
-    if segments:
+    if segments and segments[0].published.people:
         first = segments[0]
         label = f"{of_every(first.rate)} in {first.published.name} will {words.verb}"
         drawn["hundred"] = charts.draw_hundred(first.rate, label)
@@ -208,8 +214,12 @@ def view_reach(key: str, evaluation: Evaluation, published: SegmentManifest | No
     cuts = cuts or tested
     if not cuts:
         return None
-    starts = {segment.name: reach.percent_of(segment, published) for segment in published.segments} if published else {}
+    segments = published.segments if published else ()
+    found = {segment.name: reach.percent_of(segment, cuts) for segment in segments}
+    starts = {name: percent for name, percent in found.items() if percent is not None}
     start = reach.whole(next(iter(starts.values()), 10.0))
+    if segments and is_expected and segments[0].name not in starts:
+        start = reach.start_of(segments[0], cuts)
     cut = reach.cut_at(cuts, start)
     words = evaluation.words
     return ReachView(
@@ -272,6 +282,16 @@ def shift_rows(goals: tuple[GoalView, ...]) -> tuple[ShiftRow, ...]:
     return tuple(sorted(rows, key=lambda row: (STATE_ORDER[row.shift.state], -row.shift.psi)))
 
 
+def measured_when(goals: tuple[GoalView, ...], run: Run) -> str:
+    """Say when the models were tested, where that was not in this run; empty where it was."""
+    if run.kind != "score":
+        return ""
+    models = "the models were" if len(goals) > 1 else "the model was"
+    texts = sorted({text for goal in goals for text in goal.evaluation.model.get("training_as_of", ())})
+    days = ", ".join(day(text) for text in texts if day(text) != NO_DATE)
+    return f"measured when {models} trained" + (f", from customers as of {days}" if days else "")
+
+
 def headline(goals: tuple[GoalView, ...]) -> str:
     """Say in one sentence whether anything is live."""
     segments = [segment for goal in goals for segment in goal.segments]
@@ -298,10 +318,11 @@ def weigh_up(goals: tuple[GoalView, ...], run: Run) -> list[Line]:
     lines = [*stopped_lines(goals), *word_lines(goals), *effect_lines(goals), *partner_lines(goals, run)]
     shifts = [row.shift for row in shift_rows(goals) if row.shift.state != "ok"]
     if shifts:
-        moved = Markup("{} moved most since training{}.").format(
-            user(shifts[0].name), Markup(": {}").format(user(shifts[0].cause)) if shifts[0].cause else ""
-        )
-        others = Markup(" {} more moved.").format(len(shifts) - 1) if len(shifts) > 1 else ""
+        when = "had moved most when the model was trained" if run.kind == "score" else "moved most since training"
+        cause = Markup(": {}").format(user(shifts[0].cause)) if shifts[0].cause else ""
+        moved = Markup("{} {}{}.").format(user(shifts[0].name), when, cause)
+        had = "had moved" if run.kind == "score" else "moved"
+        others = Markup(" {} more {}.").format(len(shifts) - 1, had) if len(shifts) > 1 else ""
         lines.append(Line(shifts[0].state, moved + others, "changes", "What changed"))
     for goal in goals:
         quality = goal.evaluation.quality
@@ -352,7 +373,7 @@ def word_lines(goals: tuple[GoalView, ...]) -> list[Line]:
 
 def effect_lines(goals: tuple[GoalView, ...]) -> list[Line]:
     """Say that a score is no effect, and if the holdouts can show one."""
-    segments = [segment for goal in goals for segment in goal.segments]
+    segments = [segment for goal in goals for segment in goal.segments if segment.published.people]
     if not segments:
         return []
     text = Markup("A score says who <b>will</b> do it, not whom your message <b>persuades</b>. ")
@@ -394,7 +415,7 @@ def rule_in_words(view: SegmentView) -> Markup:
     if segment.top_percent < 100:
         parts = [Markup("The {:g}% most likely to {}").format(segment.top_percent, verb)]
     if segment.minimum_score > 0:
-        parts.append(Markup("with a chance of at least {}").format(percent(segment.minimum_score)))
+        parts.append(Markup("with a chance of at least {}").format(percent_as_written(segment.minimum_score)))
     if segment.max_size:
         parts.append(Markup("at most {} people").format(exact(segment.max_size)))
     return Markup(", ").join(parts) + Markup(".")

@@ -6,8 +6,10 @@ published, the test's own reach is shown and says that it is the test's.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from fractions import Fraction
 
 from contracts.errors import ContractError
 from contracts.evaluation import Evaluation
@@ -113,29 +115,41 @@ def make_cut(
 
 
 def cut_at(cuts: tuple[Cut, ...], percent: float) -> Cut:
-    """Return the cut at any percent (0-100], linear between its neighbours (from nobody at 0)."""
+    """Return the cut at any percent (0-100]: its people rounded up, all else linear between its neighbours by people.
+
+    Before the first cut stands nobody at 0.
+    """
     place = bisect_left([cut.percent for cut in cuts], percent)
     after = cuts[min(place, len(cuts) - 1)]
     if after.percent == percent:
         return after
     before = cuts[place - 1] if place else Cut(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    part = (percent - before.percent) / (after.percent - before.percent)
+    people = math.ceil(Fraction(str(percent)) * Fraction(str(cuts[-1].people)) / 100)
+    part = (people - before.people) / (after.people - before.people) if after.people > before.people else 0.0
 
     def mix(one: float | None, other: float | None) -> float | None:
         return None if one is None or other is None else one + part * (other - one)
 
-    people = before.people + part * (after.people - before.people)
     positives = before.positives + part * (after.positives - before.positives)
     low, high = mix(before.low, after.low), mix(before.high, after.high)
     return make_cut(percent, people, positives, low, high, cuts[-1].people, cuts[-1].positives)
 
 
-def percent_of(segment: PublishedSegment, manifest: SegmentManifest) -> float:
-    """Return the percent at which a segment starts: its own, or less where its minimum score cuts earlier."""
-    if not segment.minimum_score or not manifest.reach:
-        return segment.top_percent
-    allowed = [row.percent for row in manifest.reach if row.lowest_score >= segment.minimum_score]
-    return min(segment.top_percent, max(allowed, default=1))
+def percent_of(segment: PublishedSegment, cuts: tuple[Cut, ...]) -> float | None:
+    """Return the percent that a segment is the start of, None where its people are not those of that cut.
+
+    The cuts are over everyone scored, on all channels: with a channel, a minimum score or a cap a segment may hold
+    others or fewer. Those held back belong to it.
+    """
+    is_plain = not (segment.channel or segment.minimum_score or segment.max_size)
+    is_cut = cut_at(cuts, segment.top_percent).people == segment.people + segment.holdout
+    return segment.top_percent if is_plain or is_cut else None
+
+
+def start_of(segment: PublishedSegment, cuts: tuple[Cut, ...]) -> int:
+    """Return the whole percent at which the slider starts: the first that has as many people as the segment."""
+    wanted = segment.people + segment.holdout
+    return next((whole(cut.percent) for cut in cuts if cut.people >= wanted), 100)
 
 
 def table_rows(cuts: tuple[Cut, ...], starts: dict[str, float]) -> tuple[Row, ...]:

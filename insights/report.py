@@ -71,6 +71,7 @@ def render_report(manifest: RunManifest) -> str:
         headline=chapters.headline(goals),
         lines=chapters.weigh_up(goals, manifest.run),
         shifts=chapters.shift_rows(goals),
+        measured=chapters.measured_when(goals, manifest.run),
         style=style,
         script=script,
         policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "

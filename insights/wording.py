@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 
 from markupsafe import Markup
 
 from contracts.evaluation import Check
 
 MINUS = "−"  # noqa: RUF001 the minus sign, as wide as a plus
+NO_DATE = "no date"
 SHARE_CHECKS = ("calibration_by_tenth", "calibration_in_the_large", "drift_of_match_rate", "tested_on_the_past")
 
 
@@ -37,6 +39,11 @@ def percent(share: float, digits: int = 0) -> str:
     while digits < 4 and 0 < abs(share) < 0.5 * 10 ** -(digits + 2):
         digits += 1
     return f"{100 * share:.{digits}f}%".replace("-", MINUS)
+
+
+def percent_as_written(share: float) -> str:
+    """Write a share [0-1] in percent with just the digits that somebody wrote it with: ``12.5%``."""
+    return f"{(100 * Decimal(str(share))).normalize():f}%"
 
 
 def money(value: float, currency: str) -> str:
@@ -79,7 +86,7 @@ def day(text: str) -> str:
     try:
         parsed = date.fromisoformat(text)
     except ValueError:
-        return "no date"
+        return NO_DATE
     return f"{parsed.day} {parsed:%B} {parsed.year}"
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import awswrangler as wr
 import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from clean_rooms.agreement import OfferedTable
 from clean_rooms.collaboration import Collaboration, create_collaboration
@@ -27,8 +29,8 @@ def prepare_accounts(project: Project, brand: boto3.Session, partner: boto3.Sess
     Raises
     ------
     SettingsError
-        If the partner's table is not a local file, or lacks the join column or a column that the query asks for; if
-        the rule is CUSTOM and the template's SQL file can't be read.
+        If the partner's table is not a local file, lacks the join column or a column that the query asks for, or has
+        one in several types; if the rule is CUSTOM and the template's SQL file can't be read.
     """
     settings = project.run_settings()
     for bucket in (settings.data_bucket, settings.results_bucket):
@@ -104,6 +106,7 @@ def offer_partner_table(
         )
     table = query.partner_table
     files = {f"{uri}partner-{n:04d}.parquet": file for n, file in enumerate(parquet_files(path, "partner"))}
+    refuse_types_that_differ(list(files.values()))
     for address, file in files.items():
         wr.s3.upload(local_file=str(file), path=address, boto3_session=partner)
     if gone := sorted(set(wr.s3.list_objects(uri, boto3_session=partner)) - set(files)):
@@ -124,6 +127,28 @@ def offer_partner_table(
             fix="mend [query].columns in project.toml, or ask the partner for the column",
         )
     return offered
+
+
+def refuse_types_that_differ(files: list[Path]) -> None:
+    """Refuse files of one table that have a column in types that don't fit together.
+
+    Raises
+    ------
+    SettingsError
+        Naming both files and the column.
+    """
+    known = pq.read_schema(files[0])
+    for file in files[1:]:
+        schema = pq.read_schema(file)
+        try:
+            known = pa.unify_schemas([known, schema])
+        except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+            raise SettingsError(
+                "the partner's files have a column in types that don't fit together",
+                where=f"{files[0]} and {file}",
+                why=str(error),
+                fix="write the column with the same type into every file of the table",
+            ) from error
 
 
 def account_of(session: boto3.Session) -> str:

@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, PrivateAttr, StringConstraints, field_validator, model_validator
+from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, field_validator, model_validator
 
 from contracts.contacts import CHANNEL_TYPES
 from contracts.errors import ContractError, SettingsError
 from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX
 from contracts.query_result import DATE
 from contracts.run_settings import Goal, Money, Query, ReadyTable, RunSettings, Segment, Training, Words
-from contracts.table import parquet_files
+from contracts.table import is_parquet, parquet_files
 from pseg.toml_form import Strict, closest, read_form
 
 FILE_NAME = "project.toml"
@@ -321,7 +321,7 @@ class Project(Strict):
         Raises
         ------
         SettingsError
-            If there is no such file.
+            If there is no such file, or it is not Parquet, or there is no Parquet file in the folder.
         """
         location: str = getattr(self.tables, table)
         if S3_URI.fullmatch(location) or GLUE_TABLE.fullmatch(location):
@@ -334,6 +334,13 @@ class Project(Strict):
                 why=f"no file {path}",
                 fix="name a Parquet file beside project.toml, an s3:// prefix or glue://database/table",
             )
+        if not any(map(is_parquet, [path] if path.is_file() else path.rglob("*"))):
+            raise SettingsError(
+                f"tables.{table} = {location!r} {'is not a' if path.is_file() else 'holds no'} Parquet file",
+                where=str(path),
+                why="tables are Parquet: such a file begins with the bytes PAR1, whatever its name",
+                fix="write the table as Parquet, or name another one in project.toml",
+            )
         return path
 
     def partner_columns(self) -> tuple[str, ...]:
@@ -342,7 +349,7 @@ class Project(Strict):
         Raises
         ------
         SettingsError
-            If none are named and there is no local file to look into.
+            If none are named and there is no local file to look into, or a column of it can't be asked for.
         """
         if self.query.columns:
             return self.query.columns
@@ -353,7 +360,18 @@ class Project(Strict):
                 where=str(self._folder / FILE_NAME),
                 fix='name them: [query] columns = ["attribute_date", ...]',
             )
-        return QueryTable(columns=tuple(name for name in schema_of(path).names if name != JOIN_COLUMN)).columns
+        names = tuple(name for name in schema_of(path).names if name != JOIN_COLUMN)
+        try:
+            return QueryTable(columns=names).columns
+        except ValidationError as error:
+            named = [str(found["input"]) for found in error.errors() if found["type"] != "value_error"]
+            wrong = ", ".join(named) or error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise SettingsError(
+                f"columns of the partner's table can't be asked for: {wrong}",
+                where=str(path),
+                why="none are named in [query], so it would be all; a name is made of a-z, 0-9 and _",
+                fix='name those that you want: [query] columns = ["attribute_date", ...], or rename them in the table',
+            ) from error
 
     def features_sql(self) -> str:
         """Read the user's own feature query, empty if the project has none."""

@@ -65,6 +65,7 @@ class World:
     top_percent: float
     channel: str
     seed: int
+    max_size: int = 25_000
 
 
 BUY = World("buy", BUYING, -3.35, 1.25, 10.0, "EMAIL", 11)
@@ -223,7 +224,7 @@ def make_manifest(world: World, status: str = "candidate") -> SegmentManifest:
         expected = float(top.sum())
         rows.append(ExpectedReach(percent, len(top), expected, expected - half, expected + half, float(top[-1])))
     cut = rows[int(world.top_percent) - 1]
-    after_cap = min(cut.people, 25_000)
+    after_cap = min(cut.people, world.max_size or cut.people)
     held = after_cap // 10
     people = after_cap - held
     expected, half = cut.expected * people / cut.people, (cut.high - cut.low) / 2 * people / cut.people
@@ -246,7 +247,7 @@ def make_manifest(world: World, status: str = "candidate") -> SegmentManifest:
         ),
         files=(PublishedFile(f"segments/likely_to_{world.goal}/part-0000.csv", people, 1_234_567, SHA),),
         channel=world.channel,
-        max_size=25_000,
+        max_size=world.max_size,
         holdout_percent=10.0,
         holdout=held,
         expected_low=expected - half,
@@ -286,9 +287,11 @@ def make_run(**changes: object) -> Run:
     return replace(run, **changes)  # type: ignore[arg-type]
 
 
-def rich_run(goals: int = 2, status: str = "candidate") -> RunManifest:
-    """A run in which everything is known, of one to six goals."""
+def rich_run(goals: int = 2, status: str = "candidate", is_cut_only: bool = False) -> RunManifest:
+    """A run in which everything is known, of one to six goals; its segments may be without channel and cap."""
     worlds = [BUY, LAPSE, *(replace(BUY, goal=f"buy{number}", seed=20 + number) for number in range(3, 7))][:goals]
+    if is_cut_only:
+        worlds = [replace(world, channel="", max_size=0) for world in worlds]
     evaluations = tuple(make_evaluation(world) for world in worlds)
     manifests = tuple(make_manifest(world, status) for world in worlds)
     return RunManifest(make_run(), evaluations, manifests)

@@ -86,13 +86,12 @@ def verify(project: ProjectOption = Path(), as_json: AsJson = False) -> None:
 
     Example: pseg segments verify --project examples/cdnow
     """
-    from contracts.segment_manifest import verify_files
+    from contracts.segment_manifest import verify_folder
     from pseg.project import read_project
     from pseg.results import read_results
 
     opened = read_project(project)
-    manifests = read_results(opened).manifests
-    rows = sum(verify_files(manifest, opened.output_dir) for manifest in manifests)
+    rows = verify_folder(read_results(opened).manifests, opened.output_dir)
     if as_json:
         print_json("segments.verify", {"is_verified": True, "rows": rows})
     else:

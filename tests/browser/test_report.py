@@ -213,8 +213,10 @@ def test_check_to_watch_has_its_text_below_it(show: Open) -> None:
 
 
 def test_reach_table_is_what_was_published_and_the_cut_of_the_segment_is_marked(show: Open) -> None:
-    run = rich_run()
-    tables = tables_of(show(run))
+    run = rich_run(is_cut_only=True)
+    page = show(run)
+    assert page.locator("table.reach tr.here .tag").all_inner_texts() == ["likely_to_buy", "likely_to_lapse"]
+    tables = tables_of(page)
     for number, manifest in enumerate(run.manifests, start=1):
         rows = tables[f"goal-{number}", "Reach and precision"]
         assert len(rows) == 7 + (manifest.segments[0].top_percent == 8)
@@ -271,7 +273,7 @@ def test_segment_summary_waterfall_and_traits_are_those_of_the_manifest(show: Op
 
 
 def test_slider_moves_sentence_dots_picture_marker_and_preset_together(show: Open) -> None:
-    run = rich_run(1)
+    run = rich_run(1, is_cut_only=True)
     reach = run.manifests[0].reach
     page = show(run)
     before = state_of(page)
@@ -312,7 +314,7 @@ def test_slider_says_at_every_stop_what_was_published(show: Open) -> None:
 
 
 def test_slider_and_links_work_from_the_keyboard(show: Open) -> None:
-    page = show(rich_run(1))
+    page = show(rich_run(1, is_cut_only=True))
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the summary"
     page.locator("input[type=range]").focus()
@@ -381,7 +383,7 @@ def test_chapter_that_a_run_does_not_have_is_in_no_menu(show: Open) -> None:
 
 
 def test_one_preset_is_enough_for_two_at_one_place(show: Open) -> None:
-    run = rich_run(1)
+    run = rich_run(1, is_cut_only=True)
     manifest = run.manifests[0]
     tiny = replace(manifest.segments[0], top_percent=0.5)
     page = show(replace(run, manifests=(replace(manifest, segments=(tiny,)),)))

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from activation import segment_files
-from activation.population import Population, read_population
+from activation.population import Population, folded, read_population
 from activation.selection import expect, positives_within, select
 from contracts.errors import ContractError
 from contracts.run_facts import RunFacts
@@ -154,6 +156,23 @@ def test_cut_takes_people_with_every_address_of_theirs(tmp_path: Path) -> None:
     assert (segment.people, segment.endpoints) == (2, 4)
 
 
+@pytest.mark.parametrize("other", ["B@X.COM", " b@x.com", "b@x.com "], ids=["case", "blank before", "blank after"])
+def test_spellings_of_one_address_are_one_mailbox_and_the_best_line_stays_as_written(
+    tmp_path: Path, other: str
+) -> None:
+    rows: list[Row] = [("CUSTOM", other, "i1", "k1", 0.9), ("CUSTOM", "b@x.com", "i2", "k2", 0.8)]
+    population = population_of(tmp_path / "scored", rows)
+    segment = write(tmp_path, Segment("all", "buy", 100.0), population, facts_of(rows))
+    assert (tmp_path / segment.files[0].key).read_text() == HEADER + f"CUSTOM,{other},i1,k1,0.900000\n"
+    assert dict(segment.waterfall)["address used by another customer"] == 1
+
+
+@pytest.mark.parametrize("address", ["Ä@X.COM", "ΟΔΟΣ", "İ@x.com", "\u00a0a\u2003", "ß", "a\u3000"])
+def test_mailboxes_are_told_apart_as_refusals_tell_them(address: str) -> None:
+    ours = folded(pa.chunked_array([[address]]))[0].as_py()
+    assert duckdb.execute("SELECT lower(trim(?))", [address]).fetchone() == (ours,)
+
+
 def test_segment_of_a_channel_counts_and_holds_that_channel_only(tmp_path: Path) -> None:
     rows = [*pair("a", 0.9), ("SMS", "b@x", "SMS-b", "b", 0.8), ("EMAIL", "c@x", "EMAIL-c", "c", 0.7)]
     population = population_of(tmp_path / "scored", rows)
@@ -189,6 +208,31 @@ def test_nobody_above_the_minimum_leaves_a_segment_without_files(tmp_path: Path)
     assert (segment.expected, segment.expected_low, segment.expected_high) == (0.0, 0.0, 0.0)
 
 
+@pytest.mark.parametrize("size", [7, 690, 700])
+@pytest.mark.parametrize("holdout", [0.0, 20.0])
+def test_range_of_the_same_people_is_the_same_whichever_rule_chose_them(
+    tmp_path: Path, size: int, holdout: float
+) -> None:
+    texts = scored_texts(size)
+    facts = replace(SCORED, customers=size, drops={}, scored={"": size, "EMAIL": size})
+    population = read(tmp_path / "in", *texts)
+    cut = write(tmp_path, Segment("same", "buy", 5.0, holdout_percent=holdout), population, facts)
+    last = int(population.millionths[cut.people + cut.holdout - 1]) / 10**6
+    capped = Segment("same", "buy", 100.0, "", 0.0, cut.people + cut.holdout, holdout)
+    for segment in (capped, Segment("same", "buy", 60.0, "", last, 0, holdout)):
+        found = write(tmp_path, segment, population, facts)
+        assert (found.people, found.expected) == (cut.people, cut.expected)
+        assert (found.expected_low, found.expected_high) == (cut.expected_low, cut.expected_high)
+
+
+def test_range_of_a_cut_is_judged_by_the_positives_of_that_reach_in_the_test(tmp_path: Path) -> None:
+    population = read(tmp_path / "in", *scored_texts(100))
+    segment = write(tmp_path, Segment("few", "buy", 100.0, max_size=10), population)
+    scores = np.linspace(0, 1, 100)[-10:]
+    expected = expect(scores.sum(), (scores * (1 - scores)).sum(), people=10, positives=20)
+    assert (segment.expected, segment.expected_low, segment.expected_high) == expected
+
+
 def test_channel_on_which_nobody_was_scored_is_refused_by_name(tmp_path: Path) -> None:
     rows = pair("a", 0.4)
     population = population_of(tmp_path, rows)
@@ -207,6 +251,13 @@ def test_facts_that_do_not_lead_to_the_scored_people_are_refused(tmp_path: Path,
     population = population_of(tmp_path, rows)
     with pytest.raises(ContractError, match="2 people were scored"):
         select(population, Segment("all", "buy", 100.0), replace(facts_of(rows), **change), 7)
+
+
+@pytest.mark.parametrize(("size", "percent", "held"), [(1, 1.0, 0), (2, 1.0, 1), (2, 99.9, 1), (10, 99.9, 9)])
+def test_holdout_is_rounded_up_but_never_everybody(tmp_path: Path, size: int, percent: float, held: int) -> None:
+    segment = Segment("few", "buy", 100.0, max_size=size, holdout_percent=percent)
+    chosen = select(read(tmp_path, *scored_texts(100)), segment, SCORED, 7)
+    assert (len(chosen.held_back), len(chosen.people)) == (held, size - held)
 
 
 def test_another_seed_or_segment_holds_others_back(tmp_path: Path) -> None:

@@ -140,3 +140,17 @@ def test_stored_template_that_breaks_a_rule_is_refused_before_it_is_started(
     with pytest.raises(ContractError, match="the query breaks analysis rules, so it was not started") as caught:
         run_step(project, folder)
     assert "amount of partner_attributes may not contribute to the output" in caught.value.why
+
+
+def test_partner_files_whose_types_do_not_fit_together_are_named(accounts: TwoAccounts, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "types", "types")
+    table = pq.read_table(tmp_path / "types" / "visits.parquet")
+    (tmp_path / "types" / "visits.parquet").unlink()
+    (tmp_path / "types" / "visits.parquet").mkdir()
+    whole, half = (tmp_path / "types" / "visits.parquet" / name for name in ("a.parquet", "b.parquet"))
+    pq.write_table(table, whole)
+    pq.write_table(table.set_column(1, "amount", table.column("amount").cast(pa.float64())), half)
+    with pytest.raises(SettingsError, match="types that don't fit together") as caught:
+        prepare_accounts(project, accounts.brand, accounts.partner)
+    assert caught.value.where == f"{whole} and {half}"
+    assert "amount" in caught.value.why

@@ -135,6 +135,8 @@ def test_rule_is_said_in_words() -> None:
     assert chapters.rule_in_words(view) == "The 10% most likely to <bdi>buy</bdi>, at most 25,000 people."
     everyone = replace(view, published=replace(view.published, top_percent=100.0, minimum_score=0.25, max_size=0))
     assert chapters.rule_in_words(everyone) == "Everyone who was scored, with a chance of at least 25%."
+    exact = replace(everyone, published=replace(everyone.published, minimum_score=0.999))
+    assert chapters.rule_in_words(exact) == "Everyone who was scored, with a chance of at least 99.9%."
 
 
 def test_trait_that_sets_apart_most_is_one_that_enough_people_have() -> None:

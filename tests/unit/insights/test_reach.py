@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from activation.selection import share
 from contracts.errors import ContractError
 from contracts.run_settings import Money
 from insights import reach
@@ -31,8 +33,9 @@ def test_lift_is_the_rate_against_that_of_everyone() -> None:
 def test_whole_percent_is_read_and_what_lies_between_is_on_the_line() -> None:
     assert reach.cut_at(CUTS, 10) == CUTS[9]
     middle = reach.cut_at(CUTS, 10.5)
-    assert middle.people == pytest.approx((CUTS[9].people + CUTS[10].people) / 2)
-    assert middle.positives == pytest.approx((CUTS[9].positives + CUTS[10].positives) / 2)
+    part = (middle.people - CUTS[9].people) / (CUTS[10].people - CUTS[9].people)
+    assert part == pytest.approx(0.5, abs=0.001)
+    assert middle.positives == pytest.approx(CUTS[9].positives + part * (CUTS[10].positives - CUTS[9].positives))
     assert reach.cut_at(CUTS, 0.5).people == pytest.approx(CUTS[0].people / 2)
 
 
@@ -54,21 +57,38 @@ def test_reach_of_a_test_counts_and_estimates_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("top_percent", "minimum_score", "start"),
+    ("top_percent", "changes", "start"),
     [
-        (10.0, 0.0, 10.0),
-        (0.5, 0.0, 0.5),
-        (100.0, MANIFEST.reach[19].lowest_score, 20.0),
-        (10.0, 0.0001, 10.0),
-        (10.0, 1.0, 1.0),
+        (10.0, {}, 10.0),
+        (0.5, {}, 0.5),
+        (10.0, {"channel": "SMS", "people": 15}, None),
+        (10.0, {"minimum_score": 0.9, "people": 15}, None),
+        (10.0, {"max_size": 15, "people": 15}, None),
+        (10.0, {"channel": "EMAIL", "people": 30_075, "holdout": 2_000}, 10.0),
+        (0.5, {"minimum_score": 0.01, "people": 1_604}, 0.5),
     ],
-    ids=["its percent", "a fraction", "its score cuts earlier", "its score cuts later", "nobody has the score"],
+    ids=["percent", "fraction", "channel", "minimum", "cap", "all are on the channel", "minimum takes nobody"],
 )
-def test_segment_starts_where_percent_or_score_cuts_first(
-    top_percent: float, minimum_score: float, start: float
+def test_segment_starts_at_a_cut_only_if_its_people_are_those_of_the_cut(
+    top_percent: float, changes: dict[str, Any], start: float | None
 ) -> None:
-    segment = replace(MANIFEST.segments[0], top_percent=top_percent, minimum_score=minimum_score)
-    assert reach.percent_of(segment, MANIFEST) == start
+    plain = {"channel": "", "minimum_score": 0.0, "max_size": 0, "holdout": 0}
+    segment = replace(MANIFEST.segments[0], top_percent=top_percent, **{**plain, **changes})
+    assert reach.percent_of(segment, CUTS) == start
+
+
+@pytest.mark.parametrize(
+    ("people", "held", "start"), [(0, 0, 1), (15, 0, 1), (3_208, 0, 1), (3_000, 209, 2), (320_742, 0, 100)]
+)
+def test_slider_starts_at_the_first_cut_with_as_many_people(people: int, held: int, start: int) -> None:
+    assert reach.start_of(replace(MANIFEST.segments[0], people=people, holdout=held), CUTS) == start
+
+
+@pytest.mark.parametrize("percent", [0.01, 0.0001, 0.5, 12.34, 99.99])
+def test_people_of_a_cut_are_rounded_up_as_in_the_file(percent: float) -> None:
+    assert reach.cut_at(CUTS, percent).people == share(CUTS[-1].people, percent)
+    few = tuple(replace(cut, people=share(72, cut.percent)) for cut in CUTS)
+    assert reach.cut_at(few, percent).people == share(72, percent) >= 1
 
 
 def test_table_has_the_fixed_cuts_and_each_segment_once() -> None:

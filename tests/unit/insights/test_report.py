@@ -229,11 +229,72 @@ def test_too_small_holdout_says_how_many_people_would_do() -> None:
     assert "people would show 2.5 points." in html
 
 
+def test_empty_segment_says_that_nobody_is_in_it_and_which_step_took_the_last_away() -> None:
+    rich = rich_run(1)
+    waterfall = (("scored", 400), ("below the cut", 388), ("under the minimum score", 12), ("over the size cap", 0))
+    segment = replace(
+        rich.manifests[0].segments[0],
+        people=0,
+        endpoints=0,
+        expected=0.0,
+        expected_low=0.0,
+        expected_high=0.0,
+        lowest_score=0.0,
+        holdout=0,
+        waterfall=waterfall,
+        files=(),
+    )
+    html = render_report(replace(rich, manifests=(replace(rich.manifests[0], segments=(segment,)),)))
+    summary = html[html.index('id="summary"') : html.index('id="segments"')]
+    assert "<b>Nobody is in this segment.</b> The last 12 people went at the step “<bdi>under the minimum" in summary
+    assert "Of every" not in summary
+    assert "Each picture is one hundred people" not in summary
+    assert "Each picture is one hundred people" in PAGES["rich"]
+    assert "<svg" not in summary
+    segments = html[html.index('id="segments"') : html.index('id="goal-1"')]
+    assert "Nobody is in it, so there is no file.</b> The last 12 people went at the step" in segments
+    assert "holdout_percent" not in segments
+    Page(html)
+
+
+def test_holdout_for_which_there_are_too_few_people_does_not_ask_for_a_setting_that_is_there() -> None:
+    rich = rich_run(1)
+    segment = replace(rich.manifests[0].segments[0], people=1, expected=0.2, holdout=0, waterfall=(("scored", 1),))
+    html = render_report(replace(rich, manifests=(replace(rich.manifests[0], segments=(segment,)),)))
+    assert "there are too few people for a random group beside the file" in html
+    assert "Set holdout_percent" not in html
+
+
 def test_numbers_of_a_model_whose_customers_have_moved_are_vouched_for_in_the_test_only() -> None:
     html = PAGES["rich"]
     buy, lapse = html[html.index('id="goal-1"') : html.index('id="goal-2"')], html[html.index('id="goal-2"') :]
     assert "<b>Yes.</b> Where it said" in buy
     assert "<b>In the test, yes; but today’s customers have moved.</b> Where it said" in lapse
+
+
+def test_score_run_says_that_what_the_model_was_tested_with_was_measured_when_it_was_trained() -> None:
+    rich = rich_run(status="approved")
+    html = render_report(replace(rich, run=replace(rich.run, kind="score")))
+    measured = "measured when the models were trained, from customers as of 31 August 2026"
+    changes = html[html.index('id="changes"') : html.index('id="checks"')]
+    assert "Had customers moved when the model was trained?" in changes
+    assert f"As {measured}: customers scored otherwise" in changes
+    checks = html[html.index('id="checks"') : html.index('id="method"')]
+    assert f"All of it was {measured}" in checks
+    assert html.count(measured) == 4  # with the quality of both goals
+    for claim in ("still about these people", "since training", "today’s customers score", "customers have moved"):
+        assert claim not in html
+        assert claim in PAGES["approved"]
+    Page(html)
+
+
+@pytest.mark.parametrize("dates", [[], ["undated"]])
+def test_score_run_of_a_model_without_dates_names_none(dates: list[str]) -> None:
+    sparse = sparse_run()
+    evaluation = replace(sparse.evaluations[0], model={**sparse.evaluations[0].model, "training_as_of": dates})
+    html = render_report(replace(sparse, run=replace(sparse.run, kind="score"), evaluations=(evaluation,)))
+    assert "All of it was measured when the model was trained: where" in html
+    Page(html)
 
 
 def test_approve_command_is_printed_for_candidates_only() -> None:
@@ -245,12 +306,24 @@ def test_approve_command_is_printed_for_candidates_only() -> None:
 def test_goal_may_fill_several_segments() -> None:
     rich = rich_run(1)
     segment = rich.manifests[0].segments[0]
-    second = replace(segment, name="second", top_percent=0.5)
+    second = replace(segment, name="second", top_percent=0.5, channel="", max_size=0)
     html = render_report(replace(rich, manifests=(replace(rich.manifests[0], segments=(segment, second)),)))
     assert "second</bdi> (0.5%, shown at 1%)" in html
     assert html.count('<tr class="here"><th scope="row">Top 0.5%') == 1
     assert "2 segments" in html
     Page(html)
+
+
+def test_segment_whose_people_are_not_those_of_a_cut_has_no_row_and_no_button() -> None:
+    rich = rich_run(1)
+    segment = replace(rich.manifests[0].segments[0], people=15, holdout=0, waterfall=(("scored", 15),))
+    html = render_report(replace(rich, manifests=(replace(rich.manifests[0], segments=(segment,)),)))
+    panel = html[html.index("<h3>How many people should you contact?</h3>") :]
+    panel = panel[: panel.index("Where everyone went")]
+    assert "This segment (" not in panel
+    assert '<tr class="here">' not in panel
+    assert 'value="1">' in panel  # the slider starts at the least cut that has as many
+    assert "15 people are in the file of" in panel
 
 
 def test_six_goals_have_a_chapter_each() -> None:

@@ -96,3 +96,14 @@ def test_words_are_listed_as_people_do() -> None:
 )
 def test_figures_of_a_check_have_its_unit(check: Check, figures: tuple[str, str]) -> None:
     assert wording.figures_of(check) == figures
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        *((0.125, "12.5%"), (0.999, "99.9%"), (0.005, "0.5%"), (0.25, "25%"), (1.0, "100%"), (0.1, "10%")),
+        *((0.07, "7%"), (0.29, "29%"), (0.000001, "0.0001%"), (0.123456, "12.3456%"), (1, "100%")),
+    ],
+)
+def test_share_of_a_rule_has_the_digits_it_was_written_with(share: float, text: str) -> None:
+    assert wording.percent_as_written(share) == text

@@ -6,6 +6,7 @@ import json
 import platform
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from packaging.requirements import Requirement
 
@@ -88,6 +89,23 @@ def test_missing_table_is_a_finding(tmp_path: Path) -> None:
     (project / "data" / "contacts.parquet").unlink()
     found = about(findings(tmp_path, project, code=1, AWS_EC2_METADATA_DISABLED="true"), "table contacts")
     assert "contacts.parquet" in found["said"]
+
+
+def test_table_that_is_no_parquet_is_a_finding(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "spring", customers=5)
+    (project / "data" / "events.parquet").write_text("customer_key,event_time\n")
+    found = about(findings(tmp_path, project, code=1, AWS_EC2_METADATA_DISABLED="true"), "table events")
+    assert "tables.events = 'data/events.parquet' is not a Parquet file" in found["said"]
+    assert found["fix"]
+
+
+def test_partner_column_that_can_not_be_asked_for_is_a_finding(tmp_path: Path) -> None:
+    project = write_project(tmp_path / "spring", customers=5, query="")
+    path = project / "data" / "partner.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("AgeBand", table.column(0)), path)
+    found = about(findings(tmp_path, project, code=1, AWS_EC2_METADATA_DISABLED="true"), "project settings")
+    assert (found["state"], "AgeBand" in found["said"]) == ("x", True)
 
 
 def test_partner_table_that_is_none_is_a_finding(tmp_path: Path) -> None:

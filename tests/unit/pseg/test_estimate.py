@@ -117,6 +117,13 @@ def test_rows_are_counted_in_the_projects_own_files(tmp_path: Path) -> None:
     assert count_rows(opened, 2_000_000) == Size(2.0, 20.0, 2.0)
 
 
+def test_table_that_is_no_parquet_is_refused_by_key(tmp_path: Path) -> None:
+    found = project(tmp_path)
+    (found.folder / "data" / "events.parquet").write_text("customer_key,event_time\n")
+    with pytest.raises(SettingsError, match=r"tables.events = 'data/events.parquet' is not a Parquet file"):
+        count_rows(found)
+
+
 def test_tables_elsewhere_need_the_number_of_customers(tmp_path: Path) -> None:
     elsewhere = '[tables]\nevents = "s3://lake/events/"\ncontacts = "s3://lake/contacts/"'
     opened = project(tmp_path, tables=elsewhere, partner="")

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from contracts.errors import SettingsError
+from contracts.feature_table import LABEL_PREFIX
 from contracts.run_settings import Money, Query, ReadyTable, Segment
-from pseg.project import read_project
+from pseg.project import TableName, read_project
 
 EVENTS = """
 name = "spring"
@@ -104,9 +105,37 @@ def test_partner_in_s3_says_which_columns_it_has(tmp_path: Path) -> None:
 def test_partner_file_that_is_no_parquet_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "partner.parquet").write_text("age,band\n")
     text = EVENTS.replace("[[goals]]", 'partner = "partner.parquet"\n[[goals]]')
-    with pytest.raises(SettingsError, match="the partner's table can't be read") as caught:
+    with pytest.raises(SettingsError, match=r"tables.partner = 'partner.parquet' is not a Parquet") as caught:
         read_project(written(tmp_path, text)).run_settings()
     assert str(tmp_path / "partner.parquet") in caught.value.where
+
+
+@pytest.mark.parametrize("column", ["Age", "AGE BAND", "customer_key", f"{LABEL_PREFIX}buy"])
+def test_partner_column_that_can_not_be_asked_for_is_refused_by_name(tmp_path: Path, column: str) -> None:
+    pd.DataFrame(columns=["hashed_id", "age", column], data=[["x"] * 3]).to_parquet(tmp_path / "partner.parquet")
+    text = EVENTS.replace("[[goals]]", 'partner = "partner.parquet"\n[[goals]]')
+    project = read_project(written(tmp_path, text))
+    with pytest.raises(SettingsError, match=f"can't be asked for: {column}") as caught:
+        project.run_settings()
+    assert caught.value.where == str(tmp_path / "partner.parquet")
+    assert "[query] columns" in caught.value.fix
+    named = read_project(written(tmp_path, f"{text}{STATIC}partner_columns_are_static = true\n"))
+    assert named.run_settings().partner_columns == ("age",)
+
+
+@pytest.mark.parametrize("table", ["events", "contacts", "partner"])
+@pytest.mark.parametrize("is_folder", [False, True], ids=["file", "folder"])
+def test_table_that_is_no_parquet_is_refused_by_key_and_file(tmp_path: Path, table: TableName, is_folder: bool) -> None:
+    path = tmp_path / "here" / "table.csv" if is_folder else tmp_path / "here"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("customer_key,event_time\n")
+    text = EVENTS.replace("data/events.parquet", "here").replace("s3://lake/contacts/", "here")
+    project = read_project(written(tmp_path, text.replace("[[goals]]", 'partner = "here"\n[[goals]]')))
+    words = "holds no" if is_folder else "is not a"
+    with pytest.raises(SettingsError, match=f"tables.{table} = 'here' {words} Parquet file") as caught:
+        project.location(table)
+    assert caught.value.where == str(tmp_path / "here")
+    assert "as Parquet" in caught.value.fix
 
 
 def test_every_role_of_a_ready_table_reaches_the_steps(tmp_path: Path) -> None:
@@ -266,6 +295,7 @@ def test_two_goals_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_table_may_be_a_glue_table_or_a_folder(tmp_path: Path) -> None:
     (tmp_path / "data" / "events.parquet").mkdir(parents=True)
+    (tmp_path / "data" / "events.parquet" / "part-0").write_bytes(b"PAR1")
     project = read_project(written(tmp_path, EVENTS.replace("s3://lake/contacts/", "glue://lake_db/contacts-1")))
     assert project.location("contacts") == "glue://lake_db/contacts-1"
     assert project.location("events") == tmp_path / "data" / "events.parquet"
