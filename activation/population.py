@@ -91,9 +91,8 @@ def read_population(folder: Path, goal: str) -> Population:
     for path in paths:
         found = read_scored_csv(path, goal)
         channel, address, *_ = (found.endpoints.column(name) for name in ENDPOINT_COLUMNS)
-        pairs = pc.binary_join_element_wise(
-            channel, folded(address), "\n"
-        )  # no value holds a line feed: pairs stay pairs
+        # no value holds a line feed: pairs stay pairs
+        pairs = pc.binary_join_element_wise(channel, folded(address), "\n")
         for name, values in zip(ENDPOINT_COLUMNS, (channel, pairs, *found.endpoints.columns[2:]), strict=True):
             texts[name] += values.chunks
         millionths.append(found.millionths)

@@ -36,6 +36,7 @@ from contracts.customers import customers_contract, read_customers
 from contracts.errors import ContractError, ServiceError
 from contracts.job import run_job
 from contracts.match_keys import MATCH_KEYS, SCHEMA
+from contracts.naming import NEW_QUERY
 from contracts.query_result import query_result_contract
 from contracts.run_settings import Query, RunSettings, read_run_settings
 from contracts.table import read_batches
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from mypy_boto3_cleanrooms.literals import WorkerComputeTypeType
 
 CHUNK_ROWS = 500_000
-NEW_QUERY = "none"  # value of the pipeline parameter QueryResultUri: a parameter can't be empty
 S3_ERRORS = (BotoCoreError, ClientError, wr.exceptions.ServiceApiError)
 HASH = r"^[0-9a-f]{64}$"
 
