@@ -144,7 +144,7 @@ def draw_holdout(
     """Draw who is kept out of a segment's file: of some people those with the lowest hashes.
 
     They are the segment's share ``of`` so many, rounded up, but never all of these. The hash depends on seed, segment
-    and customer alone, so the same people are held back in each run, as far as they are chosen.
+    and customer alone, so the same people are held back in each run, as far as they are chosen and lose no address.
 
     Returns
     -------

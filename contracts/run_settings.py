@@ -56,7 +56,8 @@ class Segment:
     The ``top_percent`` (0-100] of the people that one goal's model scored, on addresses of ``channel`` (empty: of all),
     with at least ``minimum_score`` [0-1], the best ``max_size`` of them (0: no cap). ``holdout_percent`` [0-100) of
     them are kept out of the file at random, the same ones each run, so that the effect of a message can be measured;
-    rounded up, but at least one person stays in; none of them shares an address with somebody who is in it.
+    rounded up, but at least one person stays in; no address of theirs is in it, so nobody who lost one to another
+    customer is among them.
     """
 
     name: str
