@@ -16,7 +16,7 @@ from contracts.errors import ContractError, SettingsError
 from contracts.feature_table import KEY_COLUMNS, LABEL_PREFIX
 from contracts.query_result import DATE
 from contracts.run_settings import Goal, Money, Query, ReadyTable, RunSettings, Segment, Training, Words
-from contracts.table import is_parquet, parquet_files
+from contracts.table import find_parquet, is_parquet, parquet_files
 from pseg.toml_form import Strict, closest, read_form
 
 FILE_NAME = "project.toml"
@@ -334,7 +334,7 @@ class Project(Strict):
                 why=f"no file {path}",
                 fix="name a Parquet file beside project.toml, an s3:// prefix or glue://database/table",
             )
-        if not any(map(is_parquet, [path] if path.is_file() else path.rglob("*"))):
+        if not (is_parquet(path) if path.is_file() else find_parquet(path)):
             raise SettingsError(
                 f"tables.{table} = {location!r} {'is not a' if path.is_file() else 'holds no'} Parquet file",
                 where=str(path),

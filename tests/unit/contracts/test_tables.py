@@ -14,7 +14,7 @@ from contracts.errors import ContractError
 from contracts.events import EVENTS
 from contracts.match_keys import MATCH_KEYS, SCHEMA
 from contracts.query_result import query_result_contract
-from contracts.table import TableContract, check_table, read_batches
+from contracts.table import Column, TableContract, check_table, read_batches
 
 NOON = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
 GOOD_EVENTS = pa.table(
@@ -68,9 +68,9 @@ def test_good_table_passes_and_its_rows_are_counted(tmp_path: Path, contract: Ta
 
 @pytest.mark.parametrize(("contract", "table", "column"), EACH_COLUMN)
 def test_missing_column_is_refused_by_name_unless_it_is_optional(
-    tmp_path: Path, contract: TableContract, table: pa.Table, column: object
+    tmp_path: Path, contract: TableContract, table: pa.Table, column: Column
 ) -> None:
-    name, is_required = column.name, column.is_required  # type: ignore[attr-defined]
+    name, is_required = column.name, column.is_required
     put(tmp_path, table.drop_columns([name]), "july.parquet")
     if not is_required:
         assert check_table(tmp_path, contract) == table.num_rows
@@ -84,9 +84,9 @@ def test_missing_column_is_refused_by_name_unless_it_is_optional(
 
 @pytest.mark.parametrize(("contract", "table", "column"), EACH_COLUMN)
 def test_column_of_another_kind_is_refused_by_name(
-    tmp_path: Path, contract: TableContract, table: pa.Table, column: object
+    tmp_path: Path, contract: TableContract, table: pa.Table, column: Column
 ) -> None:
-    name, kind = column.name, column.kind  # type: ignore[attr-defined]
+    name, kind = column.name, column.kind
     put(tmp_path, replaced(table, name, pa.array([[1]] * table.num_rows)), "july.parquet")
     with pytest.raises(ContractError, match=f"column {name} of {contract.name} must be {kind}, got list") as caught:
         check_table(tmp_path, contract)
@@ -96,9 +96,9 @@ def test_column_of_another_kind_is_refused_by_name(
 
 @pytest.mark.parametrize(("contract", "table", "column"), EACH_COLUMN)
 def test_missing_value_is_refused_unless_the_column_may_lack_one(
-    tmp_path: Path, contract: TableContract, table: pa.Table, column: object
+    tmp_path: Path, contract: TableContract, table: pa.Table, column: Column
 ) -> None:
-    name, may_be_null = column.name, column.may_be_null  # type: ignore[attr-defined]
+    name, may_be_null = column.name, column.may_be_null
     values = [*table.column(name).to_pylist()[:-1], None]
     put(tmp_path, replaced(table, name, pa.array(values, table.schema.field(name).type)))
     if may_be_null:
@@ -151,9 +151,9 @@ def test_optional_column_in_another_case_is_refused_by_both_names(tmp_path: Path
 
 @pytest.mark.parametrize(("contract", "table", "column"), EACH_COLUMN)
 def test_column_that_is_there_in_two_cases_is_refused_by_both_names(
-    tmp_path: Path, contract: TableContract, table: pa.Table, column: object
+    tmp_path: Path, contract: TableContract, table: pa.Table, column: Column
 ) -> None:
-    name = column.name  # type: ignore[attr-defined]
+    name = column.name
     put(tmp_path, table.append_column(name.title(), table.column(name)))
     with pytest.raises(ContractError, match=f"columns of {contract.name} have one name: {name.title()}, {name}"):
         check_table(tmp_path, contract)
@@ -161,9 +161,9 @@ def test_column_that_is_there_in_two_cases_is_refused_by_both_names(
 
 @pytest.mark.parametrize(("contract", "table", "column"), EACH_COLUMN)
 def test_required_column_in_another_case_is_missing_and_the_other_is_named(
-    tmp_path: Path, contract: TableContract, table: pa.Table, column: object
+    tmp_path: Path, contract: TableContract, table: pa.Table, column: Column
 ) -> None:
-    name = column.name  # type: ignore[attr-defined]
+    name = column.name
     put(tmp_path, table.rename_columns({name: name.title()}))
     with pytest.raises(ContractError) as caught:
         check_table(tmp_path, contract)
@@ -239,11 +239,11 @@ def test_query_result_asks_for_a_date_only_where_the_partner_has_one() -> None:
 
 @pytest.mark.parametrize(("contract", "table", "column"), EACH_COLUMN)
 def test_column_of_no_type_counts_by_its_missing_values(
-    tmp_path: Path, contract: TableContract, table: pa.Table, column: object
+    tmp_path: Path, contract: TableContract, table: pa.Table, column: Column
 ) -> None:
-    untyped = replaced(table, column.name, pa.nulls(table.num_rows))  # type: ignore[attr-defined]
+    untyped = replaced(table, column.name, pa.nulls(table.num_rows))
     put(tmp_path, untyped)
-    if column.may_be_null:  # type: ignore[attr-defined]
+    if column.may_be_null:
         assert check_table(tmp_path, contract) == table.num_rows
         return
     with pytest.raises(ContractError, match=f"has no value in {table.num_rows} of {table.num_rows} rows"):
